@@ -1,0 +1,52 @@
+# `make help` lists the targets. PYTHON and TENSORFLOW (cpu or gpu) can be set on the command line.
+
+PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.13; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' >/dev/null 2>&1 && echo $$p && break; done)
+TENSORFLOW ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
+READY := .venv/.ready-$(TENSORFLOW)
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help setup run test lint ui bench lock clean
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+setup: $(READY) ## .venv with every package at its locked version and hash
+
+$(READY): requirements/$(TENSORFLOW).txt requirements/uv.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "error: Python 3.11, 3.12 or 3.13 is needed; install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@echo "setting up .venv with $$($(PYTHON) --version) and TensorFlow for $(TENSORFLOW)"
+	@$(PYTHON) -m venv --clear .venv || { echo "error: no venv for $(PYTHON); on Debian or Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@# pip reads the same lock, where uv does not get through (a proxy that only pip is set up for)
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r $< || \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+run: setup ## data, `dvc repro`, registry and summary: a fresh clone to a registered champion
+	@fashion run
+
+test: setup ## the whole test suite, on the real data
+	@fashion data
+	@python -m pytest
+
+lint: setup ## ruff, ruff format and mypy
+	@ruff check .
+	@ruff format --check .
+	@mypy
+
+ui: setup ## the MLflow UI on the runs of this folder
+	@fashion ui
+
+bench: setup ## time and memory of the steps, of DVC with nothing to do, and of the command line
+	@python benchmarks/steps.py
+
+lock: setup ## the hash locks anew, from pyproject.toml
+	@for kind in cpu gpu; do uv pip compile --quiet --universal --generate-hashes --no-header \
+		--python-version 3.11 --extra $$kind --extra dev pyproject.toml --output-file requirements/$$kind.txt; done
+
+clean: ## removes .venv and the caches of tools (not data, outputs, runs or DVC's cache)
+	@rm -rf .venv build *.egg-info .mypy_cache .pytest_cache .ruff_cache
