@@ -1,0 +1,79 @@
+"""Errors that are the user's to mend: said in a line, with what to do, and without a traceback."""
+
+import re
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """The exit codes of `fashion`, by kind of fault."""
+
+    FAILED = 1
+    USAGE = 2
+    PARAMETERS = 3
+    DATA = 4
+    VALIDATION = 5
+    TRAINING = 6
+    TRACKING = 7
+    STORAGE = 8
+    INTERRUPTED = 130
+
+
+def redacted(text: str) -> str:
+    """The text with user name and password taken out of every address in it."""
+    return re.sub(r"://[^/@\s]+@", "://", text)
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, without secrets, or its type where it has no text."""
+    return redacted(next(iter(str(error).strip().splitlines()), type(error).__name__))
+
+
+class PipelineError(Exception):
+    """A fault with its remedy.
+
+    Args:
+        message: What was wrong, and where.
+        hint: What to do about it.
+    """
+
+    exit_code = ExitCode.FAILED
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(redacted(message))
+        self.hint = hint
+
+
+class ParameterError(PipelineError):
+    """A name, type or range in `params.yaml` is wrong."""
+
+    exit_code = ExitCode.PARAMETERS
+
+
+class DataError(PipelineError):
+    """A data file is missing, damaged or not what `data.dvc` describes."""
+
+    exit_code = ExitCode.DATA
+
+
+class ValidationError(PipelineError):
+    """The data broke a critical expectation."""
+
+    exit_code = ExitCode.VALIDATION
+
+
+class TrainingError(PipelineError):
+    """Training cannot go on with these settings."""
+
+    exit_code = ExitCode.TRAINING
+
+
+class TrackingError(PipelineError):
+    """The MLflow server cannot be reached, or refused a call."""
+
+    exit_code = ExitCode.TRACKING
+
+
+class StorageError(PipelineError):
+    """The disk is full or a path is not writable."""
+
+    exit_code = ExitCode.STORAGE

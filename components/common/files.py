@@ -1,0 +1,143 @@
+"""Files that are whole or not there, and the digests that name their content."""
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from components.common.errors import PipelineError, StorageError
+
+LOW_SPACE_BYTES = 4 << 20
+"""With less than this left, a failed write is taken for a full disk: HDF5 reports it without an errno."""
+
+
+@contextmanager
+def staged(out: Path) -> Iterator[Path]:
+    """Gives an empty folder to write to; its files are moved to `out` on success, and only then.
+
+    The folder lies beside `out`, so that the move is a rename. What a killed process left there
+    is removed by the next.
+
+    Raises:
+        StorageError: The disk is full, or the folder cannot be written.
+    """
+    stage = out.parent / f".{out.name}.partial"
+    try:
+        shutil.rmtree(stage, ignore_errors=True)
+        stage.mkdir(parents=True)
+        yield stage
+        out.mkdir(exist_ok=True)
+        for path in sorted(stage.iterdir()):
+            path.replace(out / path.name)
+    except PipelineError:
+        raise
+    except Exception as error:
+        raise as_storage_error(error, out) or error from error
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Gives a temporary name beside `path`, renamed to it on success and removed otherwise.
+
+    Raises:
+        StorageError: The disk is full, or the folder cannot be written.
+    """
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        partial.replace(path)
+    except OSError as error:
+        raise as_storage_error(error, path) or error from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def as_storage_error(error: Exception, path: Path) -> StorageError | None:
+    """The fault as a full disk or a lack of permission, if it is one of these."""
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    free = shutil.disk_usage(folder).free
+    full = getattr(error, "errno", None) in (28, 122)  # ENOSPC, EDQUOT
+    if full or (isinstance(error, (OSError, RuntimeError)) and free < LOW_SPACE_BYTES):
+        return StorageError(
+            f"no space left while writing {path}: {free / 1e6:.1f} MB free in {folder}",
+            "free some space and run the same command again; nothing half-written was left",
+        )
+    if isinstance(error, PermissionError):
+        return StorageError(f"no permission for {error.filename or path}", "check its owner and mode")
+    return None
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes `content` as indented JSON, whole or not at all. NaN is refused: it is not JSON."""
+    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def read_json(path: Path, made_by: str) -> Any:
+    """Reads JSON that an earlier step wrote.
+
+    Args:
+        path: The file.
+        made_by: The step that writes it, named when the file is missing.
+
+    Raises:
+        PipelineError: There is no such file, or it is not JSON.
+    """
+    hint = f"run `fashion step {made_by}`, or `dvc repro` for all"
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise PipelineError(f"{path} is missing", hint) from None
+    except ValueError as error:
+        raise PipelineError(f"{path} is not JSON: {error}", hint) from None
+
+
+def file_digest(path: Path, algorithm: str) -> str:
+    """Hex digest of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest()
+
+
+def data_version(folder: Path) -> str:
+    """The content version of a data folder, equal to the `.dir` hash by which DVC names it.
+
+    DVC's definition (`dvc_data.hashfile.tree`): the MD5 of the JSON list of each file's MD5 and
+    relative path, sorted by path.
+    """
+    entries = [
+        {"md5": file_digest(path, "md5"), "relpath": path.relative_to(folder).as_posix()}
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    ]
+    listing = json.dumps(sorted(entries, key=lambda entry: entry["relpath"]))
+    return hashlib.md5(listing.encode(), usedforsecurity=False).hexdigest() + ".dir"
+
+
+def content_key(content: Any) -> str:
+    """SHA-256 of a JSON value in canonical form."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def files_digest(paths: Iterable[Path], base: Path) -> str:
+    """SHA-256 over the names, relative to `base`, and the bytes of files, in the order given."""
+    digest = hashlib.sha256()
+    for path in paths:
+        name = os.fsencode(path.relative_to(base).as_posix())
+        digest.update(name + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def source_digest(*folders: Path) -> str:
+    """The version of the code below `folders`, which have one parent: a digest of its Python files."""
+    sources = sorted(path for folder in folders for path in folder.rglob("*.py"))
+    return files_digest(sources, folders[0].parent)

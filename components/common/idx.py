@@ -1,0 +1,112 @@
+"""The IDX format of the MNIST family: a big-endian header, then unsigned bytes.
+
+Source: http://yann.lecun.com/exdb/mnist/ , "The IDX file format".
+"""
+
+import struct
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from components.common.errors import DataError
+
+Split = Literal["train", "test"]
+Kind = Literal["images", "labels"]
+Bytes = npt.NDArray[np.uint8]
+Probabilities = npt.NDArray[np.float32]
+
+SPLITS: tuple[Split, ...] = ("train", "test")
+KINDS: tuple[Kind, ...] = ("images", "labels")
+MAGIC: dict[Kind, int] = {"images": 0x00000803, "labels": 0x00000801}
+"""Two zero bytes, 0x08 for unsigned bytes, and the number of dimensions."""
+
+_HINT = "`fashion data` fetches the data set again and verifies it"
+
+
+def file_name(split: Split, kind: Kind) -> str:
+    """The name under which upstream publishes the file."""
+    return f"{'train' if split == 'train' else 't10k'}-{kind}-idx{MAGIC[kind] & 0xFF}-ubyte"
+
+
+FILE_NAMES = tuple(file_name(split, kind) for split in SPLITS for kind in KINDS)
+
+
+@dataclass(frozen=True)
+class Header:
+    """What the head of an IDX file claims, and how many bytes are really there."""
+
+    magic: int
+    shape: tuple[int, ...]
+    data_bytes: int
+
+    @property
+    def expected_bytes(self) -> int:
+        """Bytes of data that the shape asks for."""
+        return prod(self.shape)
+
+
+def read_header(path: Path) -> Header:
+    """Reads an IDX header; a wrong magic number is reported by its value, with an empty shape.
+
+    Raises:
+        DataError: The file is missing or too short for a header.
+    """
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            magic = struct.unpack(">I", file.read(4))[0]
+            rank = magic & 0xFF if magic in MAGIC.values() else 0
+            shape = struct.unpack(f">{rank}I", file.read(4 * rank))
+    except FileNotFoundError:
+        raise DataError(f"{path} is missing", _HINT) from None
+    except struct.error:
+        raise DataError(f"{path} is too short for an IDX header", _HINT) from None
+    return Header(magic, shape, size - 4 - 4 * rank)
+
+
+def read(path: Path, kind: Kind) -> Bytes:
+    """Reads one IDX file.
+
+    Returns:
+        uint8, `(n, height, width)` for images and `(n,)` for labels.
+
+    Raises:
+        DataError: The magic number or the size is wrong.
+    """
+    header = read_header(path)
+    if header.magic != MAGIC[kind]:
+        raise DataError(
+            f"{path} has the magic number 0x{header.magic:08x}; IDX {kind} start with 0x{MAGIC[kind]:08x}",
+            _HINT,
+        )
+    if header.data_bytes != header.expected_bytes:
+        raise DataError(
+            f"{path} holds {header.data_bytes:,} bytes of data; "
+            f"its header {header.shape} asks for {header.expected_bytes:,}",
+            _HINT,
+        )
+    offset = 4 + 4 * len(header.shape)
+    return np.fromfile(path, np.uint8, offset=offset).reshape(header.shape)
+
+
+def read_split(folder: Path, split: Split) -> tuple[Bytes, Bytes]:
+    """Reads a split's images `(n, height, width)` and labels `(n,)`, both uint8.
+
+    Raises:
+        DataError: A file is damaged, or the two have different counts.
+    """
+    images = read(folder / file_name(split, "images"), "images")
+    labels = read(folder / file_name(split, "labels"), "labels")
+    if len(images) != len(labels):
+        raise DataError(f"{folder}: {len(images):,} {split} images, {len(labels):,} labels", _HINT)
+    return images, labels
+
+
+def write(path: Path, array: Bytes) -> None:
+    """Writes a uint8 array as an IDX file."""
+    header = struct.pack(f">I{array.ndim}I", 0x0800 | array.ndim, *array.shape)
+    path.write_bytes(header + np.ascontiguousarray(array, np.uint8).tobytes())

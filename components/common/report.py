@@ -1,0 +1,81 @@
+"""Self-contained HTML reports and the pictures in them, all of which open offline."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    from components.common.idx import Bytes
+
+DPI = 100
+
+
+def render(template: Path, **values: Any) -> str:
+    """Fills a Jinja template that may extend `base.html.j2` of this folder; text is escaped."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader([template.parent, Path(__file__).parent]),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(template.name).render(**values)
+
+
+def data_uri(png: bytes) -> str:
+    """A PNG as the `src` of an image."""
+    return "data:image/png;base64," + base64.b64encode(png).decode()
+
+
+def figure(width: float, height: float) -> Figure:
+    """A figure of so many inches that needs no display."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+
+
+def png(drawing: Figure) -> bytes:
+    """A figure as PNG, the same bytes each time."""
+    buffer = io.BytesIO()
+    drawing.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def image_grid(images: Bytes, captions: list[str], columns: int, size: float = 1.0) -> bytes:
+    """Gray images `(n, height, width)`, each with its caption, as one PNG."""
+    rows = max(1, -(-len(images) // columns))
+    caption = 0.16 * max((text.count("\n") + 1 for text in captions if text), default=0)
+    drawing = figure(columns * size, rows * (size + caption))
+    for place, (image, text) in enumerate(zip(images, captions, strict=True)):
+        axes = drawing.add_subplot(rows, columns, place + 1)
+        axes.imshow(image, cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")
+        axes.set_title(text, fontsize=7, pad=2)
+        axes.axis("off")
+    return png(drawing)
+
+
+def class_sheet(images: Bytes, labels: np.ndarray[Any, Any], classes: list[str], each: int = 12) -> bytes:
+    """The first `each` images of every class, one class a row, as one PNG."""
+    import numpy as np
+
+    height, width = images.shape[1:]
+    drawing = figure(each * 0.55 + 1.4, len(classes) * 0.55)
+    for row, axes in enumerate(np.atleast_1d(drawing.subplots(len(classes), 1))):
+        strip = np.zeros((height, each * width), np.uint8)
+        for place, index in enumerate(np.flatnonzero(labels == row)[:each]):
+            strip[:, place * width : (place + 1) * width] = images[index]
+        axes.imshow(strip, cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")
+        axes.set_yticks([height / 2], [classes[row]], fontsize=8)
+        axes.set_xticks([])
+        axes.tick_params(length=0)
+        for spine in axes.spines.values():
+            spine.set_visible(False)
+    return png(drawing)

@@ -1,0 +1,94 @@
+"""Ingest: the four data files, from the first source that has them, every byte verified."""
+
+import gzip
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from components.common.errors import DataError, redacted
+from components.common.files import file_digest, staged
+from components.ingest.sources import Source, SourceError
+
+Digests = Mapping[str, str]
+"""SHA-256 of each data file by its name."""
+
+
+def ingest(
+    data: Path,
+    expected: Digests,
+    sources: Sequence[Source],
+    replace: bool = False,
+    say: Callable[[str], None] = print,
+) -> str:
+    """Brings the data files into `data`, unless they are there and right.
+
+    Args:
+        data: The data folder.
+        expected: SHA-256 of each file; there may be no other file in `data`.
+        sources: Where to look, in order. Files may be gzipped.
+        replace: Fetch files anew that are there but wrong, instead of refusing them.
+        say: Receives a line for each source that failed.
+
+    Returns:
+        The name of the source that served, or `present`.
+
+    Raises:
+        DataError: A file in `data` is not the expected one, or no source has them all.
+    """
+    missing, wrong = check(data, expected)
+    foreign = wrong.keys() - expected.keys()
+    if foreign or (wrong and not replace):
+        raise DataError(
+            f"{data} does not hold the data that data.dvc describes:\n  " + "\n  ".join(wrong.values()),
+            "remove what does not belong; `fashion data --replace` fetches the right files anew, "
+            "`git checkout data.dvc && dvc checkout data.dvc` takes them from the cache; "
+            "to use other data on purpose, see `fashion data adopt --help`",
+        )
+    wanted = [*missing, *wrong]
+    if not wanted:
+        return "present"
+    failures = []
+    for source in sources:
+        try:
+            with staged(data) as stage:
+                source.fetch(stage, wanted)
+                unpack(stage)
+                absent, damaged = check(stage, {name: expected[name] for name in wanted})
+                if absent or damaged:
+                    faults = [f"{name} is missing" for name in absent] + list(damaged.values())
+                    raise SourceError("; ".join(faults))
+        except SourceError as error:
+            failures.append(redacted(f"{source.name}: {error}"))
+            say(f"no data from {failures[-1]}")
+        else:
+            return source.name
+    raise DataError(
+        f"no source has the data set ({', '.join(wanted)}):\n  " + "\n  ".join(failures),
+        "put the four files, gzipped or not, into a folder and run `fashion data --from FOLDER`",
+    )
+
+
+def check(data: Path, expected: Digests) -> tuple[list[str], dict[str, str]]:
+    """Which files are missing, and for each that is wrong or does not belong, what is wrong."""
+    found = {path.relative_to(data).as_posix(): path for path in data.rglob("*") if path.is_file()}
+    wrong = {}
+    for name, path in sorted(found.items()):
+        if name not in expected:
+            wrong[name] = f"{name} does not belong to the data set"
+        elif (digest := file_digest(path, "sha256")) != expected[name]:
+            wrong[name] = f"{name} has SHA-256 {digest}, expected {expected[name]}"
+    return [name for name in expected if name not in found], wrong
+
+
+def unpack(folder: Path) -> None:
+    """Replaces every `.gz` file of a folder by what is in it.
+
+    Raises:
+        SourceError: A file is not gzip, or cut short.
+    """
+    for packed in sorted(folder.glob("*.gz")):
+        try:
+            packed.with_suffix("").write_bytes(gzip.decompress(packed.read_bytes()))
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise SourceError(f"{packed.name} is damaged: {error}") from None
+        packed.unlink()
