@@ -1,0 +1,97 @@
+"""Validation: is this the data that training expects?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from components.common.errors import ValidationError
+from components.common.files import data_version, staged, write_json
+
+if TYPE_CHECKING:
+    from components.validate.suite import Verdict
+    from pipeline.params import DataParams, ValidateParams
+
+
+def validate(
+    data: Path,
+    out: Path,
+    data_params: DataParams,
+    params: ValidateParams,
+    sha256: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Checks the files, then every image, and writes the verdict and a report.
+
+    Args:
+        data: Folder of the four IDX files.
+        out: Folder that receives `verdict.json` (verdict and data version: all that training asks
+            for, so that only another verdict or other data retrains), `validation.json` (every
+            expectation) and `report.html`. None holds a time or an id.
+        data_params: What the data is declared to be.
+        params: The expectations.
+        sha256: Digest that each file must have, by name.
+
+    Returns:
+        What `validation.json` holds.
+
+    Raises:
+        DataError: A file is missing, too short for a header or foreign; nothing is written.
+        ValidationError: A critical expectation failed; verdict and report are written all the same.
+    """
+    from components.validate import suite, tables
+    from components.validate.report import write_report
+
+    validator = suite.Validator()
+    files = tables.file_table(data, data_params, sha256 or {})
+    verdicts = validator.verdicts("files", files, suite.file_expectations())
+    images = {}
+    if all(verdict.passed for verdict in verdicts):  # else the images cannot be read, or are not these
+        images = tables.image_tables(data)
+        for split, table in images.items():
+            expectations = suite.image_expectations(split, len(table), data_params, params)
+            verdicts += validator.verdicts(split, table, expectations)
+        splits = tables.split_table(images)
+        for split in images:
+            row = splits[splits["index"] == split]
+            verdicts += validator.verdicts(
+                f"{split} pixels", row, suite.split_expectations(data_params, params)
+            )
+        classes = tables.class_table(images, data_params.classes)
+        for split in images:
+            rows = classes[classes["split"] == split]
+            verdicts += validator.verdicts(f"{split} classes", rows, suite.class_expectations(params))
+
+    failed = [v for v in verdicts if not v.passed and v.severity == "critical"]
+    result = {
+        "verdict": "failed" if failed else "passed",
+        "data_version": data_version(data),
+        "warnings": sum(not v.passed for v in verdicts) - len(failed),
+        "images": {split: len(table) for split, table in images.items()},
+        "expectations": [verdict.as_dict() for verdict in verdicts],
+    }
+    with staged(out) as stage:
+        write_report(stage / "report.html", result, data, data_params, images)
+        write_json(stage / "validation.json", result)
+        write_json(stage / "verdict.json", {name: result[name] for name in ("verdict", "data_version")})
+    if failed:
+        raise ValidationError(
+            f"{len(failed)} critical expectations failed on {data}\n{verdict_table(failed)}",
+            f"{out / 'report.html'} shows the data; mend it, or the expectation in params.yaml",
+        )
+    return result
+
+
+def verdict_table(verdicts: list[Verdict]) -> str:
+    """A table for people: expectation, what was expected, what was observed, up to five examples."""
+    from tabulate import tabulate
+
+    return tabulate(
+        [
+            (v.table, v.name, v.severity, v.expected, v.observed, ", ".join(map(str, v.examples)))
+            for v in verdicts
+        ],
+        headers=("on", "expectation", "severity", "expected", "observed", "examples"),
+        tablefmt="simple",
+        maxcolwidths=[None, None, None, 30, 60, 40],
+    )
