@@ -1,0 +1,1 @@
+"""The train step: makes the model. The function is in `step`."""
