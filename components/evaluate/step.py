@@ -1,0 +1,114 @@
+"""Evaluation of the saved model on the test set."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from components.common import idx
+from components.common.errors import DataError
+from components.common.files import data_version, read_json, staged, write_json
+from components.common.saved_model import load_model, predict
+from components.common.tensorflow import import_tensorflow
+
+if TYPE_CHECKING:
+    import keras
+
+    from pipeline.params import DataParams, EvaluateParams
+
+LATENCY_CALLS = 200
+THROUGHPUT_IMAGES = 10_000
+
+
+def evaluate(
+    data: Path, trained: Path, out: Path, data_params: DataParams, params: EvaluateParams
+) -> dict[str, float]:
+    """Measures the saved model on test.
+
+    Args:
+        data: Folder of the four IDX files.
+        trained: Folder of the train step: `model.keras`, `training.json`, `history.csv`.
+        out: Folder that receives `metrics.json` (flat, for the gate), `evaluation.json` (identity,
+            classes, confusion matrix), `performance.json` (measured times, which differ from run to
+            run), `predictions.csv`, three pictures and `report.html`.
+        data_params: Shape and classes of the data.
+        params: How to measure.
+
+    Returns:
+        What `metrics.json` holds.
+
+    Raises:
+        PipelineError: The model is missing, damaged or not the one that training made.
+        DataError: The test files are damaged, or have a label without a class.
+    """
+    training = read_json(trained / "training.json", "train")
+    images, labels = idx.read_split(data, "test")
+    if labels.max(initial=0) >= len(data_params.classes):
+        raise DataError(
+            f"test has the label {labels.max()}, params.yaml names {len(data_params.classes)} classes",
+            "mend data.classes in params.yaml, or the data",
+        )
+    import_tensorflow()
+    model = load_model(trained / "model.keras", training["weights_digest"])
+    probabilities = predict(model, images, params.batch_size)
+
+    from components.evaluate.metrics import measure
+    from components.evaluate.report import write_pictures, write_predictions, write_report
+
+    metrics, details = measure(probabilities, labels, data_params.classes, params.calibration_bins)
+    metrics |= {
+        "model_megabytes": (trained / "model.keras").stat().st_size / 1e6,
+        "model_parameters": model.count_params(),
+    }
+    evaluation = {
+        "run_key": training["run_key"],
+        "weights_digest": training["weights_digest"],
+        "data_version": data_version(data),
+        "images": len(labels),
+        "task": {"image_size": list(images.shape[1:]), "classes": data_params.classes},
+        "metrics": metrics,
+        **details,
+    }
+    performance = measure_performance(model, images, params.batch_size)
+    with staged(out) as stage:
+        write_predictions(stage / "predictions.csv", probabilities, labels, data_params.classes)
+        write_pictures(
+            stage,
+            history=trained / "history.csv",
+            details=details,
+            probabilities=probabilities,
+            images=images,
+            labels=labels,
+            classes=data_params.classes,
+        )
+        write_report(stage, evaluation, performance)
+        write_json(stage / "performance.json", performance)
+        write_json(stage / "evaluation.json", evaluation)
+        write_json(stage / "metrics.json", metrics)
+    return metrics
+
+
+def measure_performance(model: keras.Model, images: idx.Bytes, batch_size: int) -> dict[str, Any]:
+    """Latency of one image (median and 95th percentile, ms) and throughput of 10,000 (images/s)."""
+    import numpy as np
+    import tensorflow as tf
+
+    call = tf.function(lambda batch: model(batch, training=False))
+    one = tf.constant(images[:1])
+    times = []
+    for _ in range(LATENCY_CALLS + 20):
+        started = time.perf_counter()
+        call(one).numpy()
+        times.append(1000 * (time.perf_counter() - started))
+    warm = times[20:]
+    many = np.resize(images, (THROUGHPUT_IMAGES, *images.shape[1:]))
+    predict(model, many[:batch_size], batch_size)
+    started = time.perf_counter()
+    predict(model, many, batch_size)
+    seconds = time.perf_counter() - started
+    return {
+        "latency_ms_median": round(float(np.median(warm)), 3),
+        "latency_ms_p95": round(float(np.percentile(warm, 95)), 3),
+        "throughput_images_per_second": round(THROUGHPUT_IMAGES / seconds, 1),
+    }
