@@ -1,0 +1,1 @@
+"""The register step: makes the model a version in the registry. The function is in `step`."""

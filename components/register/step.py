@@ -1,0 +1,259 @@
+"""Registration in the MLflow model registry: of what the gate let through, once."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from components.common import idx
+from components.common.errors import PipelineError, TrackingError, first_line
+from components.common.files import content_key, data_version, read_json, write_json
+from components.common.saved_model import load_model, predict
+from components.common.tensorflow import import_tensorflow, tensorflow_requirement
+
+if TYPE_CHECKING:
+    import keras
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+    from pipeline.params import EvaluateParams
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+GIT_TAGS = {"mlflow.source.git.commit", "git.dirty"}
+
+
+@dataclass(frozen=True)
+class Registration:
+    """What the registry was told. `version` and `alias` are null for a rejected model."""
+
+    registered: bool
+    reason: str
+    weights_digest: str
+    run_id: str
+    model_name: str
+    version: int | None = None
+    alias: str | None = None
+
+
+def register(
+    *,
+    data: Path,
+    trained: Path,
+    evaluated: Path,
+    gated: Path,
+    out: Path,
+    model_name: str,
+    evaluate_params: EvaluateParams,
+    run_id: str,
+) -> Registration:
+    """Makes the model a version in the registry if the gate passed, and gives it its alias.
+
+    The same weights are one version however often they come. The version becomes `champion` when it
+    is at least as accurate as the champion on this data's test set, and `challenger` otherwise.
+
+    Args:
+        data: Folder of the four IDX files, on which a champion of other data is measured anew.
+        trained: Folder of the train step.
+        evaluated: Folder of the evaluate step.
+        gated: Folder of the gate step.
+        out: The JSON file that receives the registration.
+        model_name: The registered model.
+        evaluate_params: How a champion of other data is measured.
+        run_id: The MLflow run of this model, whose commit the version bears too; the tracking URI
+            is set already.
+
+    Raises:
+        PipelineError: Model, evaluation and gate are not of the same weights.
+        TrackingError: The server refused a call or went away.
+    """
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    training = read_json(trained / "training.json", "train")
+    evaluation = read_json(evaluated / "evaluation.json", "evaluate")
+    verdict = read_json(gated / "gate.json", "gate")
+    digest = training["weights_digest"]
+    if not digest == evaluation["weights_digest"] == verdict["weights_digest"]:
+        raise PipelineError("model, evaluation and gate are not of the same weights", "run `dvc repro`")
+    if not verdict["data_version"] == evaluation["data_version"] == data_version(data):
+        raise PipelineError("the gate judged other data than this", "run `dvc repro`")
+    client = MlflowClient()
+    try:
+        found = find_version(client, model_name, digest)
+        if found and found.tags.get("gate") != verdict["verdict"]:
+            client.set_model_version_tag(model_name, found.version, "gate", verdict["verdict"])
+        if verdict["verdict"] != "passed":
+            failed = ", ".join(rule["metric"] for rule in verdict["rules"] if not rule["passed"])
+            reason = f"the gate rejected it: {failed}"
+            if found:
+                reason += f"; it is version {found.version} since an earlier gate, and keeps its alias"
+            result = Registration(False, reason, digest, run_id, model_name)
+            write_json(out, asdict(result))
+            return result
+        if found is None:
+            source, model_id = _log_model(trained, digest, run_id, data)
+            found = _create_version(
+                client,
+                model_name,
+                source=source,
+                model_id=model_id,
+                run_id=run_id,
+                tags={
+                    "weights_digest": digest,
+                    "data_version": evaluation["data_version"],
+                    "test_accuracy": repr(evaluation["metrics"]["accuracy"]),
+                    "gate": verdict["verdict"],
+                    "task": content_key(evaluation["task"]),
+                    **{
+                        tag: value
+                        for tag, value in client.get_run(run_id).data.tags.items()
+                        if tag in GIT_TAGS
+                    },
+                },
+            )
+        alias, reason = _alias(client, found, evaluation, data, evaluate_params)
+    except MlflowException as error:
+        raise TrackingError(
+            f"the registry refused or did not answer: {first_line(error)}",
+            "check the server and MLFLOW_TRACKING_URI, then run the same command again",
+        ) from error
+    result = Registration(True, reason, digest, run_id, model_name, int(found.version), alias)
+    write_json(out, asdict(result))
+    return result
+
+
+def find_version(client: MlflowClient, model_name: str, weights_digest: str) -> ModelVersion | None:
+    """The version that has these weights, and whose files are still there."""
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    found = client.search_model_versions(f"name = '{model_name}' and tag.weights_digest = '{weights_digest}'")
+    for candidate in sorted(found, key=lambda v: int(v.version)):
+        try:
+            uri = client.get_model_version_download_uri(model_name, candidate.version)
+            if mlflow.artifacts.list_artifacts(artifact_uri=uri):
+                return candidate
+        except FileNotFoundError:
+            continue
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise  # a server in trouble has not lost the files
+    return None
+
+
+def _log_model(trained: Path, digest: str, run_id: str, data: Path) -> tuple[str, str]:
+    """Logs the model to its run and returns its URI and id."""
+    import_tensorflow()
+    import keras
+    import numpy as np
+    from mlflow.models import Model, ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    keras.utils.disable_interactive_logging()  # MLflow predicts the example, with a bar
+    model = load_model(trained / "model.keras", digest)
+    _, height, width = model.input_shape
+    signature = ModelSignature(
+        inputs=Schema([TensorSpec(np.dtype("uint8"), (-1, height, width))]),
+        outputs=Schema([TensorSpec(np.dtype("float32"), (-1, model.output_shape[1]))]),
+    )
+    images, _ = idx.read_split(data, "test")
+    info = Model.log(
+        artifact_path=None,
+        run_id=run_id,
+        flavor=_KerasFlavor,
+        keras_model=model,
+        name="model",
+        signature=signature,
+        input_example=images[:2],
+        pip_requirements=[
+            tensorflow_requirement(),
+            f"keras=={version('keras')}",
+            f"numpy=={version('numpy')}",
+        ],
+        tags={"weights_digest": digest},
+    )
+    return info.model_uri, info.model_id
+
+
+class _KerasFlavor:
+    """`mlflow.keras`, which in MLflow 3.17 writes the input example into a folder that it makes later."""
+
+    @staticmethod
+    def save_model(path: str, keras_model: keras.Model, **options: Any) -> None:
+        import mlflow
+
+        Path(path).mkdir(parents=True)
+        mlflow.keras.save_model(keras_model, path, **options)
+
+
+def _create_version(
+    client: MlflowClient, name: str, *, source: str, model_id: str, run_id: str, tags: dict[str, str]
+) -> ModelVersion:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    return client.create_model_version(name, source, run_id, tags=tags, model_id=model_id)
+
+
+def _alias(
+    client: MlflowClient,
+    candidate: ModelVersion,
+    evaluation: dict[str, Any],
+    data: Path,
+    params: EvaluateParams,
+) -> tuple[str, str]:
+    """Decides and sets the alias of a version; returns it with the reason."""
+    name = candidate.name
+    aliases = {a: int(v) for a, v in client.get_registered_model(name).aliases.items()}
+    ours, number = evaluation["metrics"]["accuracy"], int(candidate.version)
+    champion = aliases.get(CHAMPION)
+    if champion == number:
+        return CHAMPION, "it is the champion already"
+    if champion is None:
+        alias, reason = CHAMPION, "there was no champion"
+    elif (holder := client.get_model_version(name, str(champion))).tags.get("task") != content_key(
+        evaluation["task"]
+    ):
+        alias = CHALLENGER
+        reason = (
+            f"champion {champion} knows other classes or another image size: "
+            "give this task a register.model_name of its own, or set the alias by hand"
+        )
+    else:
+        theirs = _accuracy(holder, evaluation, data, params)
+        if theirs is None:
+            alias = CHALLENGER
+            reason = f"champion {champion} cannot be measured on this data; set the alias by hand"
+        else:
+            alias = CHAMPION if ours >= theirs else CHALLENGER
+            sign = ">=" if ours >= theirs else "<"
+            reason = f"accuracy {ours:.4f} {sign} {theirs:.4f} of champion {champion}, on the same data"
+    client.set_registered_model_alias(name, alias, str(number))
+    if alias == CHAMPION and aliases.get(CHALLENGER) == number:
+        client.delete_registered_model_alias(name, CHALLENGER)
+    return alias, reason
+
+
+def _accuracy(
+    champion: ModelVersion, evaluation: dict[str, Any], data: Path, params: EvaluateParams
+) -> float | None:
+    """The champion's accuracy on this data: the recorded one if it is of this data, else measured now."""
+    if champion.tags.get("data_version") == evaluation["data_version"] and "test_accuracy" in champion.tags:
+        return float(champion.tags["test_accuracy"])
+    import_tensorflow()
+    import mlflow
+
+    images, labels = idx.read_split(data, "test")
+    try:
+        model = mlflow.keras.load_model(f"models:/{champion.name}/{champion.version}")
+        predicted = predict(model, images, params.batch_size).argmax(axis=1)
+    except Exception as error:  # whatever it is, it cannot be compared
+        print(f"champion {champion.version} cannot be measured: {first_line(error)}")
+        return None
+    return float((predicted == labels).mean())

@@ -1,0 +1,36 @@
+"""What the registry says of the last model, as opposed to what it was told."""
+
+from components.common.files import read_json
+from pipeline.params import Params
+from pipeline.steps import Project
+
+
+def last_model(project: Project, params: Params) -> str | None:
+    """The last model's version with its aliases, as the registry has them now.
+
+    Returns:
+        `fashion-mnist version 1, champion`, or `not registered` for a rejected model; None when the
+        registry lacks the run, the version, or any champion.
+
+    Raises:
+        PipelineError: The pipeline has not run yet.
+        TrackingError: The registry cannot be asked.
+    """
+    from components.register.step import CHAMPION, find_version
+    from pipeline.tracking import Tracker, refusals
+
+    training = read_json(project.out("train") / "training.json", "train")
+    gate = read_json(project.out("gate") / "gate.json", "gate")
+    tracker = Tracker(project.root, params.tracking.experiment)
+    name = params.register_.model_name
+    with refusals():
+        if tracker.find(training["run_key"]) is None:
+            return None
+        if gate["verdict"] != "passed":
+            return "not registered"
+        found = find_version(tracker.client, name, training["weights_digest"])
+        aliases = tracker.client.get_registered_model(name).aliases if found else {}
+    if found is None or CHAMPION not in aliases:
+        return None
+    ours = sorted(alias for alias, version in aliases.items() if int(version) == int(found.version))
+    return f"{name} version {found.version}, {' and '.join(ours) or 'without an alias'}"

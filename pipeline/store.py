@@ -1,0 +1,122 @@
+"""Where runs and models are kept: the server of MLFLOW_TRACKING_URI, or a folder of the project."""
+
+import logging
+import os
+import subprocess
+from pathlib import Path
+
+from filelock import FileLock
+
+from components.common.errors import TrackingError, first_line, redacted
+
+FOLDER = "mlruns"
+HEALTH_TIMEOUT_SECONDS = 4
+
+
+def project_root() -> Path:
+    """The folder of `params.yaml`: here, or the nearest parent that has one."""
+    here = Path.cwd()
+    return next((p for p in (here, *here.parents) if (p / "params.yaml").is_file()), here)
+
+
+def store_folder(root: Path) -> Path:
+    """The embedded store.
+
+    DVC runs queued experiments in a copy of the project below `.dvc/tmp/exps`; they share the original's.
+    """
+    for parent in root.parents:
+        if parent.parts[-3:] == (".dvc", "tmp", "exps"):
+            return parent.parents[2] / FOLDER
+    return root / FOLDER
+
+
+def tracking_uri(root: Path) -> str:
+    """MLFLOW_TRACKING_URI, or SQLite in the embedded store."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{store_folder(root) / 'mlflow.db'}"
+
+
+def display_uri(uri: str) -> str:
+    """The address without user name and password."""
+    return redacted(uri)
+
+
+def check_server(uri: str) -> None:
+    """Asks a server whether it is there, in seconds, where MLflow would retry for a minute.
+
+    Raises:
+        TrackingError: Nothing answers at that address.
+    """
+    if not uri.startswith(("http://", "https://")):
+        return
+    import requests
+
+    try:
+        response = requests.get(f"{uri.rstrip('/')}/health", timeout=HEALTH_TIMEOUT_SECONDS)
+    except requests.RequestException as error:
+        raise TrackingError(
+            f"the MLflow server at {display_uri(uri)} cannot be reached ({type(error).__name__})",
+            "start it, or mend MLFLOW_TRACKING_URI; without that variable runs are kept in mlruns/",
+        ) from None
+    if response.status_code >= 500:
+        raise TrackingError(
+            f"the MLflow server at {display_uri(uri)} answers {response.status_code}",
+            "look at the server's log",
+        )
+
+
+def open_store(root: Path) -> str:
+    """Makes the store ready for use and returns its address.
+
+    Raises:
+        TrackingError: The server cannot be reached, or the store cannot be opened.
+    """
+    uri = tracking_uri(root)
+    check_server(uri)
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    try:
+        if "MLFLOW_TRACKING_URI" in os.environ:
+            mlflow.set_tracking_uri(uri)
+            mlflow.MlflowClient()
+        else:
+            folder = store_folder(root)
+            folder.mkdir(exist_ok=True)
+            # Two experiments at once must not both create the tables.
+            with FileLock(folder / ".lock"):
+                mlflow.set_tracking_uri(uri)
+                mlflow.MlflowClient().search_experiments(max_results=1)
+    except (MlflowException, OSError, ImportError, ValueError) as error:
+        raise TrackingError(
+            f"{display_uri(uri)} cannot be opened: {first_line(error)}",
+            "set MLFLOW_TRACKING_URI to http://HOST:PORT or sqlite:///FILE, or unset it",
+        ) from None
+    return uri
+
+
+def git_version(root: Path) -> dict[str, str]:
+    """The commit of the code, and whether code or parameters differ from it; empty without git.
+
+    What the pipeline itself writes (lock, metrics) does not make the code dirty.
+    """
+
+    def git(*arguments: str) -> str | None:
+        try:
+            result = subprocess.run(
+                ["git", *arguments], cwd=root, capture_output=True, text=True, timeout=30, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return result.stdout.strip() if result.returncode == 0 else None
+
+    commit = git("rev-parse", "HEAD")
+    if commit is None:
+        return {}
+    code = ("components", "pipeline", "params.yaml", "dvc.yaml", "data.dvc", "pyproject.toml", "requirements")
+    changed = git("status", "--porcelain", "--", *code)
+    return {"mlflow.source.git.commit": commit, "git.dirty": str(bool(changed)).lower()}

@@ -1,0 +1,61 @@
+"""What a person wants to know after a run."""
+
+from components.common.files import read_json
+from pipeline.dataset import manifest
+from pipeline.registry import last_model
+from pipeline.steps import Project
+from pipeline.store import display_uri, git_version, store_folder, tracking_uri
+
+
+def summary(project: Project) -> str:
+    """The summary of what the steps wrote.
+
+    Raises:
+        PipelineError: A step has not run yet.
+    """
+    from components.gate.step import RuleVerdict, gate_table
+
+    validation = read_json(project.out("validate") / "validation.json", "validate")
+    training = read_json(project.out("train") / "training.json", "train")
+    evaluation = read_json(project.out("evaluate") / "evaluation.json", "evaluate")
+    gate = read_json(project.out("gate") / "gate.json", "gate")
+    registration = read_json(project.registration, "register")
+    current = registration["weights_digest"] == training["weights_digest"]
+    registered = last_model(project, project.params())
+    metrics = evaluation["metrics"]
+    rules = [RuleVerdict(**rule) for rule in gate["rules"]]
+    rows = [
+        ("data", f"{manifest(project.root).version}, validation {validation['verdict']}"),
+        ("model", f"{training['params']['model']['name']}, weights {training['weights_digest'][:12]}"),
+        (
+            "test accuracy",
+            f"{metrics['accuracy']:.2%} (95 % interval {metrics['accuracy_lower']:.2%}"
+            f" to {metrics['accuracy_upper']:.2%})",
+        ),
+        ("gate", gate["verdict"]),
+        ("registry", registered or "lacks this model: `make run` registers it"),
+        ("", registration["reason"] if current else "the registry was last told of another model"),
+    ]
+    width = max(len(name) for name, _ in rows)
+    head = "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+    return f"{head}\n\n{gate_table(rules)}\n\n{_next(project, registered)}"
+
+
+def _next(project: Project, registered: str | None) -> str:
+    uri = tracking_uri(project.root)
+    embedded = uri.startswith("sqlite:")
+    lines = [
+        "reports    outputs/validate/report.html, outputs/evaluate/report.html",
+        f"runs       {'make ui' if embedded else display_uri(uri)}"
+        + (f"  (kept in {store_folder(project.root)})" if embedded else ""),
+    ]
+    if git_version(project.root):
+        lines.append(
+            "next       source .venv/bin/activate && dvc exp run -S train.epochs=3 && dvc metrics diff"
+        )
+    else:
+        lines.append("next       change params.yaml, and `make run` again")
+    if registered and "version" in registered:
+        name, version = registered.partition(",")[0].split(" version ")
+        lines.append(f"use it     mlflow.keras.load_model('models:/{name}/{version}')")
+    return "\n".join(lines)
