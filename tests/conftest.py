@@ -1,0 +1,236 @@
+"""Real data (a fixed subset where speed needs it), real projects in temporary folders, a real server."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ruamel.yaml import YAML
+
+from components.common import idx
+from components.ingest.step import check
+from pipeline import params as parameters
+from pipeline.dataset import manifest
+
+ROOT = Path(__file__).parents[1]
+TRAIN_EACH, TEST_EACH = 200, 50
+"""Images of each class in the subset: 2,000 to train on, 500 to test on."""
+CODE = (
+    "components",
+    "pipeline",
+    "dvc.yaml",
+    "params.yaml",
+    "data.dvc",
+    ".dvcignore",
+    ".gitignore",
+    ".dvc/config",
+)
+NOT_COPIED = shutil.ignore_patterns("__pycache__")
+
+os.environ.update(DVC_NO_ANALYTICS="1", GX_ANALYTICS_ENABLED="false", MLFLOW_DISABLE_TELEMETRY="true")
+# Without the last, Python writes __pycache__ into the steps' folders, as it does for most users.
+for name in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "DVC_ROOT", "PYTHONDONTWRITEBYTECODE"):
+    os.environ.pop(name, None)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The project's `data/`, which `make test` obtains."""
+    missing, wrong = check(ROOT / "data", manifest(ROOT).sha256)
+    assert not missing, f"run `fashion data` first: {missing}"
+    assert not wrong
+    return ROOT / "data"
+
+
+@pytest.fixture(scope="session")
+def subset(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first images of each class of the real data, as IDX files."""
+    folder = tmp_path_factory.mktemp("subset")
+    sizes: dict[idx.Split, int] = {"train": TRAIN_EACH, "test": TEST_EACH}
+    for split, each in sizes.items():
+        images, labels = idx.read_split(real_data, split)
+        rows = np.sort(np.concatenate([np.flatnonzero(labels == c)[:each] for c in range(10)]))
+        idx.write(folder / idx.file_name(split, "images"), images[rows])
+        idx.write(folder / idx.file_name(split, "labels"), labels[rows])
+    return folder
+
+
+def subset_settings() -> dict[str, Any]:
+    """The project's parameters, made fit for the subset: small counts, two epochs, a low gate."""
+    settings: dict[str, Any] = YAML(typ="safe").load(ROOT / "params.yaml")
+    settings["data"] |= {"train_images": 10 * TRAIN_EACH, "test_images": 10 * TEST_EACH}
+    settings["validate"]["pixel_mean"]["tolerance"] = 0.03
+    settings["validate"]["pixel_std"]["tolerance"] = 0.03
+    settings["train"] |= {"epochs": 2, "batch_size": 64, "validation_images": 200}
+    settings["gate"] |= {"accuracy_min": 0.5, "worst_recall_min": 0.0, "calibration_error_max": None}
+    return settings
+
+
+@pytest.fixture(scope="session")
+def subset_params() -> parameters.Params:
+    """The parameters of the subset, checked."""
+    return parameters.parse(subset_settings(), "subset")
+
+
+@dataclass(frozen=True)
+class Project:
+    """A copy of this project in a folder of its own."""
+
+    root: Path
+    environment: dict[str, str]
+
+    def run(
+        self, *command: str, code: int = 0, environment: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs a command there and checks its exit code."""
+        result = subprocess.run(
+            command,
+            cwd=self.root,
+            env=self.environment | (environment or {}),
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert result.returncode == code, f"{command}: {result.returncode}\n{result.stdout}\n{result.stderr}"
+        return result
+
+    def fashion(self, *arguments: str, code: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Runs `fashion`."""
+        return self.run("fashion", *arguments, code=code, environment=environment)
+
+    def reproduce(self) -> list[str]:
+        """Runs `dvc repro` and returns the stages that had changed."""
+        script = (
+            "import json; from dvc.repo import Repo; "
+            "print(json.dumps([s.name for s in Repo('.').reproduce() if s.is_import or s.cmd]))"
+        )
+        result = self.run(sys.executable, "-c", script)
+        stages: list[str] = json.loads(result.stdout.strip().splitlines()[-1])
+        return stages
+
+    def json(self, path: str) -> Any:
+        """Reads a JSON file of the project."""
+        return json.loads((self.root / path).read_text())
+
+    def change(self, section: str, name: str, value: Any) -> None:
+        """Changes a parameter."""
+        yaml = YAML()
+        content = yaml.load(self.root / "params.yaml")
+        content[section][name] = value
+        yaml.dump(content, self.root / "params.yaml")
+
+    def git(self, *arguments: str) -> str:
+        """Runs git as somebody."""
+        return self.run(
+            "git", "-c", "user.name=somebody", "-c", "user.email=somebody@example.org", *arguments
+        ).stdout
+
+
+def new_project(root: Path, subset: Path, git: bool = True) -> Project:
+    """A project on the subset, nothing of it run yet."""
+    root.mkdir(parents=True, exist_ok=True)
+    for name in CODE:
+        source, target = ROOT / name, root / name
+        target.parent.mkdir(exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=NOT_COPIED)
+        else:
+            shutil.copy(source, target)
+    (root / ".dvc" / ".gitignore").write_text("/config.local\n/tmp\n/cache\n")
+    YAML().dump(subset_settings(), root / "params.yaml")
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": ".",
+        "DVC_SITE_CACHE_DIR": str(root / ".dvc" / "site"),
+        "GIT_CEILING_DIRECTORIES": str(root.parent),
+    }
+    project = Project(root, environment)
+    if git:
+        project.run("git", "init", "--quiet")
+    project.fashion("data", "adopt", str(subset))
+    if git:
+        project.git("add", "--all")
+        project.git("commit", "--quiet", "--message", "start")
+    return project
+
+
+@pytest.fixture(scope="session")
+def trained(subset: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project whose pipeline has run. Shared: look, don't touch."""
+    project = new_project(tmp_path_factory.mktemp("trained"), subset)
+    assert project.reproduce() == ["validate", "train", "evaluate", "gate", "register"]
+    project.git("add", "--all")
+    project.git("commit", "--quiet", "--message", "trained")
+    return project
+
+
+@pytest.fixture
+def project(trained: Project, tmp_path: Path) -> Project:
+    """A copy of the trained project to do with as one likes.
+
+    Its store of runs is lost, of which DVC knows nothing: `registration.json` is still there.
+    """
+    root = tmp_path / "project"
+    shutil.copytree(
+        trained.root, root, ignore=shutil.ignore_patterns("__pycache__", "mlflow.db*", "artifacts", "site")
+    )
+    environment = trained.environment | {"DVC_SITE_CACHE_DIR": str(root / ".dvc" / "site")}
+    return Project(root, environment)
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def wait_for_http(url: str, process: subprocess.Popen[bytes], seconds: float = 60) -> None:
+    """Waits until a server answers, and fails when its process ends or time is up."""
+    deadline = time.monotonic() + seconds
+    while True:
+        assert process.poll() is None, f"the server of {url} ended with {process.returncode}"
+        assert time.monotonic() < deadline, f"{url} does not answer"
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except OSError:
+            time.sleep(0.2)
+
+
+@dataclass
+class Server:
+    """A running MLflow server."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+
+
+@pytest.fixture
+def mlflow_server(tmp_path: Path) -> Iterator[Server]:
+    """A real MLflow server, which also serves the artifacts."""
+    port = free_port()
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--backend-store-uri", f"sqlite:///{tmp_path}/server.db", "--workers", "1"]
+    command += ["--artifacts-destination", str(tmp_path / "served"), "--serve-artifacts"]
+    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with (tmp_path / "server.log").open("wb") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+    try:
+        wait_for_http(f"http://127.0.0.1:{port}/health", process)
+        yield Server(f"http://127.0.0.1:{port}", process)
+    finally:
+        os.killpg(process.pid, 9)
+        process.wait()

@@ -1,0 +1,221 @@
+"""Training: the stream of batches, the layers, determinism, and what stops it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from components.common import idx
+from components.common.errors import TrainingError, ValidationError
+from components.common.files import data_version, write_json
+from components.train.batches import training_batches
+from components.train.models import MODELS, Shape
+from components.train.precision import resolve
+from components.train.step import describe_run, steps_per_epoch, train
+from pipeline.params import Params
+from tests.conftest import Project
+
+SHAPE = Shape(28, 28, 10, 0.286, 0.353, 5e-4)
+
+
+def run(data: Path, out: Path, params: Params, **changes: Any) -> dict[str, Any]:
+    validation = out.parent / f"{out.name}-validation.json"
+    write_json(validation, {"verdict": "passed", "data_version": data_version(data)})
+    return train(
+        data=data,
+        validation=validation,
+        out=out,
+        data_params=params.data,
+        model_params=params.model,
+        train_params=params.train.model_copy(update=changes),
+        on_epoch=lambda row: None,
+    )
+
+
+def batches(images: idx.Bytes, labels: idx.Bytes, **options: Any) -> list[tuple[Any, Any]]:
+    settings = {"epochs": 2, "steps": 4, "batch_size": 8, "seed": 1, "flip": False} | options
+    return [(x.numpy(), y.numpy()) for x, y in training_batches(images, labels, 10, **settings)]
+
+
+@pytest.fixture(scope="module")
+def numbered() -> tuple[idx.Bytes, idx.Bytes]:
+    """32 images of 2x2 pixels whose left column holds their number, and their labels."""
+    images = np.zeros((32, 2, 2), np.uint8)
+    images[:, :, 0] = np.arange(1, 33, dtype=np.uint8)[:, None]
+    return images, (np.arange(32) % 10).astype(np.uint8)
+
+
+def test_each_epoch_is_a_new_order_of_all_images(numbered: tuple[idx.Bytes, idx.Bytes]):
+    images, labels = numbered
+    stream = batches(images, labels)
+
+    numbers = [int(n) for x, _ in stream for n in x[:, 0, 0]]
+    first, second = numbers[:32], numbers[32:]
+    assert sorted(first) == sorted(second) == list(range(1, 33))
+    assert first != second
+    for x, y in stream:
+        np.testing.assert_array_equal(y.argmax(axis=1), labels[x[:, 0, 0] - 1])
+
+
+def test_the_order_is_a_function_of_seed_and_epoch(numbered: tuple[idx.Bytes, idx.Bytes]):
+    def order(**options: Any) -> list[int]:
+        return [int(n) for x, _ in batches(*numbered, **options) for n in x[:, 0, 0]]
+
+    assert order() == order()
+    assert order(epochs=3)[:64] == order()
+    assert order(seed=2) != order()
+
+
+def test_flips_alternate_from_epoch_to_epoch(numbered: tuple[idx.Bytes, idx.Bytes]):
+    stream = batches(*numbered, flip=True)
+    mirrored = [
+        {int(x.max()): bool(x[0, 1]) for batch, _ in stream[start : start + 4] for x in batch}
+        for start in (0, 4)
+    ]
+
+    assert 0 < sum(mirrored[0].values()) < 32
+    assert all(mirrored[0][number] != mirrored[1][number] for number in range(1, 33))
+
+
+@pytest.mark.parametrize(("batch_count", "expected"), [(429, (429, 39)), (431, (430, 43)), (10, (10, 10))])
+def test_steps_are_whole_executions(batch_count: int, expected: tuple[int, int]):
+    assert steps_per_epoch(batch_count) == expected
+
+
+def test_the_fused_batch_normalisation_is_keras_own():
+    import keras
+    import tensorflow as tf
+
+    from components.train.layers import FusedBatchNormalization
+
+    x = tf.random.stateless_normal([16, 7, 7, 8], [1, 2]) * 3 + 1
+    fused, plain = FusedBatchNormalization(momentum=0.9), keras.layers.BatchNormalization(momentum=0.9)
+
+    np.testing.assert_allclose(fused(x, training=True), plain(x, training=True), atol=1e-5)
+    unbiased = 16 * 49 / (16 * 49 - 1)
+    np.testing.assert_allclose(fused.moving_mean, plain.moving_mean, atol=1e-6)
+    np.testing.assert_allclose(
+        fused.moving_variance - 0.9, (plain.moving_variance - 0.9) * unbiased, rtol=1e-5
+    )
+    plain.set_weights(fused.get_weights())
+    np.testing.assert_allclose(fused(x, training=False), plain(x, training=False), atol=1e-5)
+
+
+def test_the_network_has_the_published_size():
+    import keras
+
+    model = MODELS["small-resnet"](SHAPE, keras.layers.BatchNormalization)
+
+    assert sum(int(np.prod(w.shape)) for w in model.trainable_weights) == 389_600
+    assert model.input_shape == (None, 28, 28)
+    assert model.output_shape == (None, 10)
+
+
+def test_networks_take_other_image_sizes_and_class_counts():
+    import keras
+
+    for build in MODELS.values():
+        model = build(Shape(12, 17, 3, 0.5, 0.2, 0.0), keras.layers.BatchNormalization)
+        assert model(np.zeros((2, 12, 17), np.uint8)).shape == (2, 3)
+
+
+def test_the_same_inputs_give_the_same_weights_in_another_process_and_folder(
+    trained: Project, subset: Path, subset_params: Params, tmp_path: Path
+):
+    here = run(subset, tmp_path / "here", subset_params)
+    there = trained.json("outputs/train/training.json")
+
+    assert here["weights_digest"] == there["weights_digest"]
+    assert here["run_key"] == there["run_key"]
+
+
+def test_another_seed_gives_other_weights_and_another_key(
+    subset: Path, subset_params: Params, trained: Project, tmp_path: Path
+):
+    other = run(subset, tmp_path / "other", subset_params, seed=2, epochs=1)
+    there = trained.json("outputs/train/training.json")
+
+    assert other["weights_digest"] != there["weights_digest"]
+    assert other["run_key"] != there["run_key"]
+
+
+def test_the_saved_model_needs_only_keras(trained: Project, subset: Path, tmp_path: Path):
+    script = (
+        "import sys, json, numpy as np, keras\n"
+        "model = keras.models.load_model(sys.argv[1])\n"
+        "images = np.fromfile(sys.argv[2], np.uint8, offset=16).reshape(-1, 28, 28)\n"
+        "p = model.predict(images, verbose=0)\n"
+        "assert model.input.dtype == 'uint8' and p.dtype == np.float32, (model.input.dtype, p.dtype)\n"
+        "assert not {'components', 'pipeline'} & sys.modules.keys()\n"
+        "assert np.allclose(p.sum(axis=1), 1, atol=1e-5)\n"
+        "print(json.dumps(p.argmax(axis=1).tolist()))"
+    )
+    result = Project(tmp_path, trained.environment | {"PYTHONPATH": ""}).run(
+        "python",
+        "-c",
+        script,
+        str(trained.root / "outputs/train/model.keras"),
+        str(subset / idx.file_name("test", "images")),
+    )
+
+    predicted = np.array(json.loads(result.stdout.splitlines()[-1]))
+    _, labels = idx.read_split(subset, "test")
+    assert (predicted == labels).mean() == trained.json("outputs/evaluate/metrics.json")["accuracy"]
+
+
+def test_a_loss_that_is_not_finite_stops_at_that_epoch_and_leaves_no_model(
+    subset: Path, subset_params: Params, tmp_path: Path
+):
+    with pytest.raises(TrainingError, match="not finite in epoch 1") as stopped:
+        run(subset, tmp_path / "out", subset_params, learning_rate=100.0, l2=1.0, warmup=0.0)
+
+    assert "train.learning_rate" in stopped.value.hint
+    assert not (tmp_path / "out").exists()
+
+
+def test_data_that_failed_validation_or_is_other_data_is_not_trained_on(
+    subset: Path, subset_params: Params, tmp_path: Path
+):
+    for verdict, version in (("failed", data_version(subset)), ("passed", "of-other-data.dir")):
+        write_json(tmp_path / "validation.json", {"verdict": verdict, "data_version": version})
+        with pytest.raises(ValidationError):
+            train(
+                data=subset,
+                validation=tmp_path / "validation.json",
+                out=tmp_path / "out",
+                data_params=subset_params.data,
+                model_params=subset_params.model,
+                train_params=subset_params.train,
+                on_epoch=lambda row: None,
+            )
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ("fpu avx2", "float32"),
+        ("fpu avx512_bf16", "bfloat16"),
+        ("fpu amx_bf16", "bfloat16"),
+        (None, "float32"),
+    ],
+)
+def test_precision_follows_the_processor(tmp_path: Path, flags: str | None, expected: str):
+    if flags:
+        (tmp_path / "cpuinfo").write_text(f"processor : 0\nflags\t\t: {flags}\n")
+
+    assert resolve("auto", tmp_path / "cpuinfo") == expected
+    assert resolve("float32", tmp_path / "cpuinfo") == "float32"
+
+
+def test_the_key_of_a_run_depends_on_data_and_parameters_alone(
+    subset: Path, real_data: Path, subset_params: Params
+):
+    def key(data: Path, epochs: int) -> str:
+        settings = subset_params.train.model_copy(update={"epochs": epochs})
+        return str(describe_run(data, subset_params.data, subset_params.model, settings)["run_key"])
+
+    assert key(subset, 2) == key(subset, 2)
+    assert len({key(subset, 2), key(subset, 3), key(real_data, 2)}) == 3
