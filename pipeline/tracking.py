@@ -7,6 +7,7 @@ files say, whatever was there before, so that a repeated step adds nothing and a
 import csv
 import getpass
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,10 +19,10 @@ from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run
 from mlflow.exceptions import MlflowException
 
-from components.common.errors import TrackingError, first_line
+from components.common.errors import PipelineError, TrackingError, first_line
 from components.common.files import files_digest, read_json
 from components.train.step import code_version
-from pipeline.store import git_version, open_store
+from pipeline.store import git_version, open_store, store_folder
 
 RUN_KEY = "run_key"
 HISTORY_METRICS = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "images_per_second")
@@ -76,9 +77,10 @@ class Tracker:
                     raise
         if found.lifecycle_stage == "deleted":
             self.client.restore_experiment(found.experiment_id)
-        if self.artifacts and found.artifact_location != self.artifacts.as_uri():
+        moved = self.artifacts and found.artifact_location != self.artifacts.as_uri()
+        if moved and "MLFLOW_TRACKING_URI" not in os.environ:
             raise TrackingError(
-                f"the runs in {self.artifacts.parent} were made at {found.artifact_location}",
+                f"the runs in {store_folder(self.root)} were made at {found.artifact_location}",
                 "move the project back there, or move its mlruns/ away: `make run` then records the last "
                 "model anew",
             )
@@ -130,9 +132,17 @@ class Tracker:
         """Makes the run of a trained model say what the steps' files say, and returns its id.
 
         Raises:
+            PipelineError: The files are not of one model.
             TrackingError: The server refused a call or went away.
         """
         training = read_json(folders.train / "training.json", "train")
+        evaluation = folders.evaluate and read_json(folders.evaluate / "evaluation.json", "evaluate")
+        gate = folders.gate and read_json(folders.gate / "gate.json", "gate")
+        for made in filter(None, (evaluation, gate)):
+            if made["weights_digest"] != training["weights_digest"]:
+                raise PipelineError(
+                    "model, evaluation and gate are not of the same weights", "run `dvc repro`"
+                )
         with refusals():
             run_id = self._ensure_run(training)
             run = self.client.get_run(run_id)
@@ -142,13 +152,12 @@ class Tracker:
                 "code_version": training["code_version"],
             }
             self._record_history(run_id, folders.train / "history.csv")
-            if folders.evaluate:
-                metrics = read_json(folders.evaluate / "metrics.json", "evaluate")
-                metrics = {f"test_{name}": value for name, value in metrics.items()}
+            if folders.evaluate and evaluation:
+                metrics = {f"test_{name}": value for name, value in evaluation["metrics"].items()}
                 metrics |= read_json(folders.evaluate / "performance.json", "evaluate")
                 self._record_metrics(run, metrics)
-            if folders.gate:
-                tags["gate"] = read_json(folders.gate / "gate.json", "gate")["verdict"]
+            if gate:
+                tags["gate"] = gate["verdict"]
             for step in ("validate", "train", "evaluate", "gate"):
                 folder = getattr(folders, step)
                 if folder:

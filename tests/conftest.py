@@ -130,11 +130,15 @@ class Project:
         content[section][name] = value
         yaml.dump(content, self.root / "params.yaml")
 
+    def init_git(self) -> None:
+        """Makes it a repository whose author DVC can name, on a machine where git has none yet."""
+        self.run("git", "init", "--quiet")
+        self.run("git", "config", "user.name", "somebody")
+        self.run("git", "config", "user.email", "somebody@example.org")
+
     def git(self, *arguments: str) -> str:
-        """Runs git as somebody."""
-        return self.run(
-            "git", "-c", "user.name=somebody", "-c", "user.email=somebody@example.org", *arguments
-        ).stdout
+        """Runs git."""
+        return self.run("git", *arguments).stdout
 
 
 def new_project(root: Path, subset: Path, git: bool = True) -> Project:
@@ -158,7 +162,7 @@ def new_project(root: Path, subset: Path, git: bool = True) -> Project:
     }
     project = Project(root, environment)
     if git:
-        project.run("git", "init", "--quiet")
+        project.init_git()
     project.fashion("data", "adopt", str(subset))
     if git:
         project.git("add", "--all")

@@ -125,6 +125,8 @@ def test_training_that_is_stopped_leaves_nothing_half_written_and_runs_again(
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        # A shell that runs this suite in the background has Ctrl-C ignored, for all that it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     try:
         wait_for_epoch(process)
@@ -165,7 +167,7 @@ def test_without_git_everything_works_and_the_commit_is_left_out(subset: Path, t
     tags = embedded(project).get_model_version("fashion-mnist", "1").tags
     assert "mlflow.source.git.commit" not in tags
     assert project.reproduce() == []
-    project.run("git", "init", "--quiet")
+    project.init_git()
     project.fashion("data")  # from now on DVC may use git
     project.git("add", "--all")
     project.git("commit", "--quiet", "--message", "start")

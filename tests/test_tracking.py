@@ -225,6 +225,16 @@ def test_a_stricter_gate_is_written_to_the_version_it_would_reject(served: Proje
     assert "it is version 1 since an earlier gate" in served.json("mlruns/registration.json")["reason"]
 
 
+def test_what_belongs_to_another_model_is_not_written_to_a_run(served: Project, client: MlflowClient):
+    path = served.root / "outputs" / "evaluate" / "evaluation.json"
+    path.write_text(json.dumps(served.json("outputs/evaluate/evaluation.json") | {"weights_digest": "other"}))
+    (before,) = runs(client)
+
+    assert "not of the same weights" in served.fashion("step", "register", code=1).stderr
+
+    assert runs(client)[0].data.to_dictionary() == before.data.to_dictionary()
+
+
 def test_a_run_whose_maker_was_killed_is_completed(served: Project, client: MlflowClient):
     training = served.json("outputs/train/training.json")
     client.delete_run(runs(client)[0].info.run_id)
@@ -244,7 +254,7 @@ def test_a_server_in_trouble_has_not_lost_the_files(
 ):
     from components.register.step import find_version
 
-    mlflow.set_tracking_uri(served.environment["MLFLOW_TRACKING_URI"])
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", served.environment["MLFLOW_TRACKING_URI"])
     digest = served.json("outputs/train/training.json")["weights_digest"]
     found = find_version(client, NAME, digest)
     assert found is not None
