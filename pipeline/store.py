@@ -32,7 +32,19 @@ def store_folder(root: Path) -> Path:
 
 def tracking_uri(root: Path) -> str:
     """MLFLOW_TRACKING_URI, or SQLite in the embedded store."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{store_folder(root) / 'mlflow.db'}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or _embedded_uri(root)
+
+
+def is_embedded(root: Path) -> bool:
+    """Whether runs are kept in the project's own store.
+
+    The variable alone does not say: MLflow sets it itself, for what the process starts.
+    """
+    return tracking_uri(root) == _embedded_uri(root)
+
+
+def _embedded_uri(root: Path) -> str:
+    return f"sqlite:///{store_folder(root) / 'mlflow.db'}"
 
 
 def display_uri(uri: str) -> str:
@@ -81,16 +93,16 @@ def open_store(root: Path) -> str:
     from mlflow.exceptions import MlflowException
 
     try:
-        if "MLFLOW_TRACKING_URI" in os.environ:
-            mlflow.set_tracking_uri(uri)
-            mlflow.MlflowClient()
-        else:
+        if is_embedded(root):
             folder = store_folder(root)
             folder.mkdir(exist_ok=True)
             # Two experiments at once must not both create the tables.
             with FileLock(folder / ".lock"):
                 mlflow.set_tracking_uri(uri)
                 mlflow.MlflowClient().search_experiments(max_results=1)
+        else:
+            mlflow.set_tracking_uri(uri)
+            mlflow.MlflowClient()
     except (MlflowException, OSError, ImportError, ValueError) as error:
         raise TrackingError(
             f"{display_uri(uri)} cannot be opened: {first_line(error)}",

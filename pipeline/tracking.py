@@ -7,9 +7,9 @@ files say, whatever was there before, so that a repeated step adds nothing and a
 import csv
 import getpass
 import json
-import os
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from mlflow.exceptions import MlflowException
 from components.common.errors import PipelineError, TrackingError, first_line
 from components.common.files import files_digest, read_json
 from components.train.step import code_version
-from pipeline.store import git_version, open_store, store_folder
+from pipeline.store import git_version, is_embedded, open_store, store_folder
 
 RUN_KEY = "run_key"
 HISTORY_METRICS = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "images_per_second")
@@ -78,7 +78,7 @@ class Tracker:
         if found.lifecycle_stage == "deleted":
             self.client.restore_experiment(found.experiment_id)
         moved = self.artifacts and found.artifact_location != self.artifacts.as_uri()
-        if moved and "MLFLOW_TRACKING_URI" not in os.environ:
+        if moved and is_embedded(self.root):
             raise TrackingError(
                 f"the runs in {store_folder(self.root)} were made at {found.artifact_location}",
                 "move the project back there, or move its mlruns/ away: `make run` then records the last "
@@ -104,13 +104,15 @@ class Tracker:
             run_id = self._ensure_run(description)
             self.client.update_run(run_id, status="RUNNING")
             known = {metric.step for metric in self.client.get_metric_history(run_id, "loss")}
+        # In a thread of its own no write is cut by Ctrl-C, which would leave SQLite locked.
+        writer = ThreadPoolExecutor(max_workers=1)
         live = True
 
         def on_epoch(row: dict[str, float]) -> None:
             nonlocal live
             if live and row["epoch"] not in known:
                 try:
-                    self.client.log_batch(run_id, metrics=_epoch_metrics(row))
+                    writer.submit(self.client.log_batch, run_id, metrics=_epoch_metrics(row)).result()
                 except MlflowException as error:
                     live = False
                     print(f"MLflow does not answer, the run is recorded later: {first_line(error)}")
@@ -124,9 +126,10 @@ class Tracker:
             raise
         finally:
             try:
-                self.client.set_terminated(run_id, status)
+                writer.submit(self.client.set_terminated, run_id, status).result()
             except MlflowException as error:
                 print(f"MLflow does not answer, the run stays open there: {first_line(error)}")
+            writer.shutdown()
 
     def record(self, folders: Folders) -> str:
         """Makes the run of a trained model say what the steps' files say, and returns its id.

@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
 from ruamel.yaml import YAML
 
 from components.common import idx
@@ -23,6 +25,8 @@ from pipeline import params as parameters
 from pipeline.dataset import manifest
 
 ROOT = Path(__file__).parents[1]
+MODEL = "fashion-mnist"
+"""Name of the registered model, and of the experiment."""
 TRAIN_EACH, TEST_EACH = 200, 50
 """Images of each class in the subset: 2,000 to train on, 500 to test on."""
 CODE = (
@@ -238,3 +242,29 @@ def mlflow_server(tmp_path: Path) -> Iterator[Server]:
     finally:
         os.killpg(process.pid, 9)
         process.wait()
+
+
+@pytest.fixture
+def client(mlflow_server: Server) -> MlflowClient:
+    """The server's client."""
+    return MlflowClient(mlflow_server.url)
+
+
+@pytest.fixture
+def served(project: Project, mlflow_server: Server) -> Project:
+    """The trained project, registered on a server."""
+    project.environment["MLFLOW_TRACKING_URI"] = mlflow_server.url
+    (project.root / "mlruns" / "registration.json").unlink()
+    assert project.reproduce() == ["register"]
+    return project
+
+
+def versions(client: MlflowClient) -> list[int]:
+    """Versions of the registered model."""
+    return sorted(int(v.version) for v in client.search_model_versions(f"name = '{MODEL}'"))
+
+
+def runs(client: MlflowClient, experiment: str = MODEL) -> list[Run]:
+    """Runs of an experiment."""
+    found = client.get_experiment_by_name(experiment)
+    return list(client.search_runs([found.experiment_id])) if found else []
