@@ -8,6 +8,7 @@ import click
 
 from components.common.errors import ExitCode, PipelineError
 from components.common.files import as_storage_error
+from components.train.models import MODEL_NAMES, MODELS
 from pipeline.steps import STEP_NAMES, Project
 from pipeline.store import project_root
 
@@ -82,6 +83,55 @@ def adopt(folder: Path) -> None:
     YAML().dump(settings, sys.stdout)
 
 
+@data.command("show")
+def data_show() -> None:
+    """Draws samples of the data, and counts its classes."""
+    from tabulate import tabulate
+
+    from pipeline.samples import draw_samples
+
+    project = Project(project_root())
+    counts = draw_samples(project.data, project.root / "outputs" / "data", project.params().data)
+    click.echo(tabulate(counts, ("class", "train", "test")))
+    click.echo("\nsamples.png, per_class.png and class_counts.png are in outputs/data")
+
+
+@cli.group()
+def model() -> None:
+    """The models that `model.name` in params.yaml can name."""
+
+
+@model.command("list")
+def model_list() -> None:
+    """Prints each model's name, and what is claimed of it."""
+    from tabulate import tabulate
+
+    click.echo(tabulate([(name, entry.claim) for name, entry in MODELS.items()], ("model", "claim")))
+
+
+@model.command("show")
+@click.argument("name", type=click.Choice(MODEL_NAMES))
+@click.option(
+    "--plot",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where to draw it, .png or .svg. [default: outputs/models/NAME.svg]",
+)
+def model_show(name: str, plot: Path | None) -> None:
+    """Prints a model's settings and layers, and draws its network.
+
+    Shapes are of one image. MFLOP are the multiplications and additions of a forward pass, in 10^6.
+    """
+    from components.train.network import draw
+    from pipeline.models import model_tables
+
+    project = Project(project_root())
+    network, text = model_tables(name, project.params().data)
+    click.echo(text)
+    path = plot or project.root / "outputs" / "models" / f"{name}.svg"
+    draw(network, path)
+    click.echo(f"\ndrawn to {path}")
+
+
 @cli.command()
 @click.option("--strict", is_flag=True, help="Exit 1 when the model is rejected.")
 def gate(strict: bool) -> None:
@@ -106,11 +156,14 @@ def params() -> None:
     from pipeline.params import describe
 
     content = Project(project_root()).params().model_dump(by_alias=True)
+    own = vars(MODELS[content["model"]["name"]].settings)
     rows = []
     for name, kind, meaning in describe():
         value = content
         for part in name.split("."):
             value = value[part]
+        if name.startswith("train.") and value is None:
+            value = f"{own[name.removeprefix('train.')]} (model's)"
         rows.append((name, "" if isinstance(value, dict) else str(value), kind, meaning))
     click.echo(tabulate(rows, ("parameter", "value", "type", "meaning"), maxcolwidths=[None, 24, None, None]))
 

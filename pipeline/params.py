@@ -15,7 +15,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from components.common.errors import ParameterError
-from components.train.models import MODEL_NAMES
+from components.train.models import MODEL_NAMES, MODELS
+from components.train.settings import Optimizer, PrecisionSetting, Schedule
 
 Severity = Annotated[
     Literal["critical", "warning"],
@@ -116,21 +117,40 @@ class ModelParams(Section):
 
 
 class TrainParams(Section):
-    """How the network is trained."""
+    """How the network is trained. Of what is null, the model's own setting holds."""
 
-    seed: int = Field(ge=0, lt=2**31, description="of weights, split, shuffle and flips", examples=[1])
+    seed: int = Field(ge=0, lt=2**31, description="of weights, split, shuffle and augmentation", examples=[1])
     validation_images: int = Field(ge=1, description="train images held out for validation", examples=[5000])
-    epochs: int = Field(ge=1, le=10_000, description="passes over the train images", examples=[7])
-    batch_size: int = Field(ge=1, le=65_536, description="images per step", examples=[128])
-    learning_rate: float = Field(gt=0, le=100, description="peak learning rate", examples=[0.2])
-    warmup: Share = Field(description="share of the steps in which the rate rises", examples=[0.2])
-    momentum: float = Field(ge=0, lt=1, description="Nesterov momentum", examples=[0.9])
-    l2: float = Field(ge=0, le=1, description="weight decay of the kernels", examples=[0.0005])
-    label_smoothing: float = Field(ge=0, lt=1, description="share given to all classes", examples=[0.1])
-    flip: bool = Field(description="mirror each image in every other epoch", examples=[True])
-    precision: Literal["auto", "float32", "bfloat16"] = Field(
+    epochs: int | None = Field(ge=1, le=10_000, description="passes over the train images", examples=[7])
+    batch_size: int | None = Field(ge=1, le=65_536, description="images per step", examples=[128])
+    optimizer: Optimizer | None = Field(
+        description="adam, or gradient descent with Nesterov's or plain momentum", examples=["nesterov"]
+    )
+    learning_rate: float | None = Field(gt=0, le=100, description="peak learning rate", examples=[0.2])
+    schedule: Schedule | None = Field(
+        description="constant, or triangular: a linear rise, then a linear fall to nearly 0",
+        examples=["triangular"],
+    )
+    warmup: Share | None = Field(description="share of the steps of the triangle's rise", examples=[0.2])
+    momentum: float | None = Field(ge=0, lt=1, description="of sgd and nesterov", examples=[0.9])
+    l2: float | None = Field(ge=0, le=1, description="weight decay of the house's kernels", examples=[0.0005])
+    label_smoothing: float | None = Field(
+        ge=0, lt=1, description="share given to all classes", examples=[0.1]
+    )
+    flip: bool | None = Field(description="mirror each image in every other epoch", examples=[True])
+    shift: int | None = Field(
+        ge=0, le=64, description="move each image by up to so many pixels", examples=[2]
+    )
+    cutout: int | None = Field(
+        ge=0, le=256, description="side in pixels of a square that is blotted out", examples=[8]
+    )
+    flip_average: bool | None = Field(
+        description="the saved model averages over the image and its mirror image", examples=[True]
+    )
+    precision: PrecisionSetting | None = Field(
         description="of the activations; auto: bfloat16 where the processor has it", examples=["auto"]
     )
+    xla: bool | None = Field(description="compile by XLA, for a GPU", examples=[False])
 
 
 class EvaluateParams(Section):
@@ -186,10 +206,11 @@ class Params(Section):
     def _validation_fits(self) -> "Params":
         left = self.data.train_images - self.train.validation_images
         classes = len(self.data.classes)
-        if self.train.validation_images < classes or left < self.train.batch_size:
+        batch = self.train.batch_size or MODELS[self.model.name].settings.batch_size
+        if self.train.validation_images < classes or left < batch:
             raise ValueError(
                 f"train.validation_images must be at least the number of classes, {classes}, and leave "
-                f"a batch ({self.train.batch_size}) of data.train_images ({self.data.train_images})"
+                f"a batch ({batch}) of data.train_images ({self.data.train_images})"
             )
         return self
 

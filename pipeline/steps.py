@@ -44,6 +44,11 @@ class Project:
         """The folder of a step's files."""
         return self.root / "outputs" / step
 
+    @property
+    def training_state(self) -> Path:
+        """What an unfinished training goes on from; DVC does not know of it, and does not remove it."""
+        return self.root / "outputs" / ".training"
+
     def params(self) -> parameters.Params:
         """The checked parameters."""
         return parameters.load(self.root / "params.yaml")
@@ -89,6 +94,7 @@ def _train(project: Project, params: parameters.Params) -> None:
             data=project.data,
             validation=verdict,
             out=project.out("train"),
+            state=project.training_state,
             data_params=params.data,
             model_params=params.model,
             train_params=params.train,

@@ -155,6 +155,9 @@ class Tracker:
                 "code_version": training["code_version"],
             }
             self._record_history(run_id, folders.train / "history.csv")
+            self._record_metrics(
+                run, training["cost"] | {name: training[name] for name in ("parameters", "megaflops")}
+            )
             if folders.evaluate and evaluation:
                 metrics = {f"test_{name}": value for name, value in evaluation["metrics"].items()}
                 metrics |= read_json(folders.evaluate / "performance.json", "evaluate")

@@ -60,7 +60,7 @@ def test_the_run_list_shows_the_run(page: Page, ui: str, trained: Project):
     key = trained.json("outputs/train/training.json")["run_key"]
     page.goto(f"{ui}/#/experiments/1/runs")
 
-    expect(page.get_by_text(f"small-resnet-{key[:8]}").first).to_be_visible()
+    expect(page.get_by_text(f"house-{key[:8]}").first).to_be_visible()
 
 
 def test_a_run_shows_its_accuracy_its_data_and_its_parameters(

@@ -31,7 +31,7 @@ def test_the_projects_own_parameters_are_accepted():
         ("train", "learning_rate", -0.1, ["train.learning_rate", "> 0"]),
         ("train", "precision", "half", ["train.precision", "auto | float32 | bfloat16"]),
         ("train", "validation_images", 2000, ["train.validation_images", "leave a batch"]),
-        ("model", "name", "small-resne", ["model.name", "did you mean small-resnet?"]),
+        ("model", "name", "hause", ["model.name", "did you mean house?"]),
         ("gate", "accuracy_min", None, ["gate.accuracy_min"]),
         ("gate", "worst_recall_min", 1.2, ["gate.worst_recall_min", "<= 1", "null"]),
         ("data", "classes", ["a", "a"], ["data.classes", "distinct"]),

@@ -1,6 +1,7 @@
 """The pipeline as DVC runs it: what reruns, what survives, what is left behind."""
 
 import ast
+import csv
 import json
 import os
 import shutil
@@ -141,6 +142,9 @@ def test_training_that_is_stopped_leaves_nothing_half_written_and_runs_again(
     assert "Traceback" not in rest
     assert half_written(project) == []
     assert not (project.root / "outputs/train/model.keras").exists()
+    (kept,) = (project.root / "outputs/.training").glob("*/history.json")
+    epochs_before = json.loads(kept.read_text())
+    assert 1 <= len(epochs_before) < 8
     (run,) = embedded(project).search_runs(["1"])
     assert run.info.status == ("KILLED" if how == signal.SIGINT else "RUNNING")
 
@@ -151,6 +155,15 @@ def test_training_that_is_stopped_leaves_nothing_half_written_and_runs_again(
     assert again.info.status == "FINISHED"
     history = embedded(project).get_metric_history(run.info.run_id, "loss")
     assert [point.step for point in history] == list(range(1, 9))
+    with (project.root / "outputs/train/history.csv").open(newline="") as file:
+        epochs = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    assert epochs[: len(epochs_before)] == epochs_before  # their seconds too: they were not trained again
+    resumed = project.json("outputs/train/training.json")
+    assert not list((project.root / "outputs/.training").iterdir())
+
+    project.run("dvc", "repro", "--force", "--single-item", "train")
+
+    assert project.json("outputs/train/training.json")["weights_digest"] == resumed["weights_digest"]
 
 
 def test_without_git_everything_works_and_the_commit_is_left_out(subset: Path, tmp_path: Path):

@@ -24,7 +24,7 @@ def test_a_store_that_is_empty_gets_the_whole_run_from_the_files(served: Project
 
     assert run.info.status == "FINISHED"
     assert run.data.params["train.epochs"] == "2"
-    assert run.data.params["model.name"] == "small-resnet"
+    assert run.data.params["model.name"] == "house"
     assert run.data.tags["run_key"] == training["run_key"]
     assert run.data.tags["gate"] == "passed"
     assert run.data.tags["mlflow.source.git.commit"] == served.git("rev-parse", "HEAD").strip()

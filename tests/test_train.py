@@ -11,9 +11,10 @@ from components.common import idx
 from components.common.errors import TrainingError, ValidationError
 from components.common.files import data_version, write_json
 from components.train.batches import training_batches
-from components.train.models import MODELS, Shape
+from components.train.fit import steps_per_epoch
 from components.train.precision import resolve
-from components.train.step import describe_run, steps_per_epoch, train
+from components.train.settings import Settings, Shape
+from components.train.step import describe_run, train
 from pipeline.params import Params
 from tests.conftest import Project
 
@@ -27,6 +28,7 @@ def run(data: Path, out: Path, params: Params, **changes: Any) -> dict[str, Any]
         data=data,
         validation=validation,
         out=out,
+        state=out.parent / f"{out.name}-state",
         data_params=params.data,
         model_params=params.model,
         train_params=params.train.model_copy(update=changes),
@@ -35,8 +37,11 @@ def run(data: Path, out: Path, params: Params, **changes: Any) -> dict[str, Any]
 
 
 def batches(images: idx.Bytes, labels: idx.Bytes, **options: Any) -> list[tuple[Any, Any]]:
-    settings = {"epochs": 2, "steps": 4, "batch_size": 8, "seed": 1, "flip": False} | options
-    return [(x.numpy(), y.numpy()) for x, y in training_batches(images, labels, 10, **settings)]
+    place: dict[str, Any] = {"first_epoch": 0, "steps": 4, "seed": 1}
+    place |= {name: options.pop(name) for name in place.keys() & options.keys()}
+    own = Settings(epochs=2, batch_size=8, optimizer="sgd", learning_rate=0.1)
+    settings = own.override(options)
+    return [(x.numpy(), y.numpy()) for x, y in training_batches(images, labels, 10, settings, **place)]
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +84,40 @@ def test_flips_alternate_from_epoch_to_epoch(numbered: tuple[idx.Bytes, idx.Byte
     assert all(mirrored[0][number] != mirrored[1][number] for number in range(1, 33))
 
 
+def test_an_epoch_is_the_same_whether_training_starts_at_it_or_comes_to_it(
+    numbered: tuple[idx.Bytes, idx.Bytes],
+):
+    options: dict[str, Any] = {"epochs": 3, "flip": True, "shift": 1, "cutout": 1}
+    whole, rest = batches(*numbered, **options), batches(*numbered, first_epoch=1, **options)
+
+    for (x, y), (x_rest, y_rest) in zip(whole[4:], rest, strict=True):
+        np.testing.assert_array_equal(x, x_rest)
+        np.testing.assert_array_equal(y, y_rest)
+
+
+def test_shifts_move_the_whole_image_by_up_to_so_many_pixels():
+    images = np.zeros((4000, 5, 5), np.uint8)
+    images[:, 2, 2] = 255
+    ((shifted, _),) = batches(images, np.zeros(4000, np.uint8), epochs=1, steps=1, batch_size=4000, shift=2)
+
+    places = np.argwhere(shifted == 255)
+    assert len(places) == 4000
+    found, counts = np.unique(places[:, 1:], axis=0, return_counts=True)
+    assert found.tolist() == [[y, x] for y in range(5) for x in range(5)]
+    assert counts.min() > 100  # 160 each, standard deviation 12.4
+
+
+def test_cutout_sets_a_square_to_the_mean():
+    images = np.full((500, 9, 9), 200, np.uint8)
+    images[:250] = 0  # the mean is 100
+    ((cut, _),) = batches(images, np.zeros(500, np.uint8), epochs=1, steps=1, batch_size=500, cutout=4)
+
+    sizes = [(int(rows.any(axis=1).sum()), int(rows.any(axis=0).sum())) for rows in cut == 100]
+    assert all(2 <= height <= 4 and 2 <= width <= 4 for height, width in sizes)
+    assert (4, 4) in sizes
+    assert all((image == 100).sum() == h * w for image, (h, w) in zip(cut, sizes, strict=True))
+
+
 @pytest.mark.parametrize(("batch_count", "expected"), [(429, (429, 39)), (431, (430, 43)), (10, (10, 10))])
 def test_steps_are_whole_executions(batch_count: int, expected: tuple[int, int]):
     assert steps_per_epoch(batch_count) == expected
@@ -101,24 +140,6 @@ def test_the_fused_batch_normalisation_is_keras_own():
     )
     plain.set_weights(fused.get_weights())
     np.testing.assert_allclose(fused(x, training=False), plain(x, training=False), atol=1e-5)
-
-
-def test_the_network_has_the_published_size():
-    import keras
-
-    model = MODELS["small-resnet"](SHAPE, keras.layers.BatchNormalization)
-
-    assert sum(int(np.prod(w.shape)) for w in model.trainable_weights) == 389_600
-    assert model.input_shape == (None, 28, 28)
-    assert model.output_shape == (None, 10)
-
-
-def test_networks_take_other_image_sizes_and_class_counts():
-    import keras
-
-    for build in MODELS.values():
-        model = build(Shape(12, 17, 3, 0.5, 0.2, 0.0), keras.layers.BatchNormalization)
-        assert model(np.zeros((2, 12, 17), np.uint8)).shape == (2, 3)
 
 
 def test_the_same_inputs_give_the_same_weights_in_another_process_and_folder(
@@ -185,6 +206,7 @@ def test_data_that_failed_validation_or_is_other_data_is_not_trained_on(
                 data=subset,
                 validation=tmp_path / "validation.json",
                 out=tmp_path / "out",
+                state=tmp_path / "state",
                 data_params=subset_params.data,
                 model_params=subset_params.model,
                 train_params=subset_params.train,

@@ -93,16 +93,21 @@ def read(path: Path, kind: Kind) -> Bytes:
     return np.fromfile(path, np.uint8, offset=offset).reshape(header.shape)
 
 
-def read_split(folder: Path, split: Split) -> tuple[Bytes, Bytes]:
+def read_split(folder: Path, split: Split, classes: int | None = None) -> tuple[Bytes, Bytes]:
     """Reads a split's images `(n, height, width)` and labels `(n,)`, both uint8.
 
     Raises:
-        DataError: A file is damaged, or the two have different counts.
+        DataError: A file is damaged, the two have different counts, or a label is not below `classes`.
     """
     images = read(folder / file_name(split, "images"), "images")
     labels = read(folder / file_name(split, "labels"), "labels")
     if len(images) != len(labels):
         raise DataError(f"{folder}: {len(images):,} {split} images, {len(labels):,} labels", _HINT)
+    if classes is not None and labels.max(initial=0) >= classes:
+        raise DataError(
+            f"{split} has the label {labels.max()}, params.yaml names {classes} classes",
+            "mend data.classes in params.yaml, or the data",
+        )
     return images, labels
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.common import idx
-from components.common.errors import DataError
 from components.common.files import data_version, read_json, staged, write_json
 from components.common.saved_model import load_model, predict
 from components.common.tensorflow import import_tensorflow
@@ -43,12 +42,7 @@ def evaluate(
         DataError: The test files are damaged, or have a label without a class.
     """
     training = read_json(trained / "training.json", "train")
-    images, labels = idx.read_split(data, "test")
-    if labels.max(initial=0) >= len(data_params.classes):
-        raise DataError(
-            f"test has the label {labels.max()}, params.yaml names {len(data_params.classes)} classes",
-            "mend data.classes in params.yaml, or the data",
-        )
+    images, labels = idx.read_split(data, "test", len(data_params.classes))
     import_tensorflow()
     model = load_model(trained / "model.keras", training["weights_digest"])
     probabilities = predict(model, images, params.batch_size)

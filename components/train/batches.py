@@ -1,10 +1,11 @@
-"""The stream of training batches, as a function of (seed, epoch, step)."""
+"""The stream of training batches, as a function of (seed, epoch, image)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from components.common.idx import Bytes
+from components.train.settings import Settings
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -14,19 +15,23 @@ def training_batches(
     images: Bytes,
     labels: Bytes,
     classes: int,
+    settings: Settings,
     *,
-    epochs: int,
+    first_epoch: int,
     steps: int,
-    batch_size: int,
     seed: int,
-    flip: bool,
 ) -> tf.data.Dataset:
-    """Shuffled batches of all epochs, one after the other: `steps` whole ones of each.
+    """Shuffled batches of all epochs from `first_epoch` on, one after the other: `steps` of each.
 
-    The order is drawn anew for each epoch from (seed, epoch): after `set_random_seed`, `fit` on
-    arrays would replay the same order in every epoch. With `flip`, a coin per image, drawn once,
-    says in which epochs it is mirrored: every other one (K. Jordan, "94% on CIFAR-10 in 3.29
-    Seconds on a Single GPU", 2024, "alternating flip").
+    Order and augmentation are drawn anew for each epoch from (seed, epoch), so that a training that
+    is resumed sees what it would have seen; after `set_random_seed`, `fit` on arrays would replay
+    the same order in every epoch. The augmentations are those of `Settings`:
+
+    - `flip`: a coin per image, drawn once, says in which epochs it is mirrored: every other one
+      (K. Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU", 2024, "alternating flip").
+    - `shift`: by up to so many pixels in each direction, black moving in.
+    - `cutout`: a square of that side is set to the images' mean (T. DeVries, G. Taylor,
+      "Improved Regularization of Convolutional Neural Networks with Cutout", 2017).
 
     Returns:
         Pairs of uint8 `(batch, height, width)` and one-hot float32 `(batch, classes)`.
@@ -34,20 +39,54 @@ def training_batches(
     import tensorflow as tf
 
     all_images, all_labels = tf.constant(images), tf.constant(labels)
-    count = len(images)
+    count, height, width = images.shape
+    mean = tf.constant(round(float(images.mean())), tf.uint8)
     coins = tf.random.stateless_uniform([count], [seed, -1], maxval=2, dtype=tf.int64)
 
     def epoch_batches(epoch: tf.Tensor) -> tf.data.Dataset:
         seed_of_epoch = tf.stack([tf.constant(seed, tf.int64), epoch])
         order = tf.random.experimental.stateless_shuffle(tf.range(count), seed_of_epoch)
         mirrored = tf.math.floormod(tf.gather(coins, order) + epoch, 2) == 1
-        return tf.data.Dataset.from_tensor_slices((order, mirrored)).batch(batch_size, True).take(steps)
+        draws = tf.random.stateless_uniform([count, 4], seed_of_epoch)
+        rows = tf.data.Dataset.from_tensor_slices((order, mirrored, draws))
+        return rows.batch(settings.batch_size, drop_remainder=True).take(steps)
 
-    def gather(order: tf.Tensor, mirrored: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def shift(batch: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
+        pad = settings.shift
+        batch = tf.pad(batch, [[0, 0], [pad, pad], [pad, pad]])
+        top, left = tf.unstack(tf.cast(draws * (2 * pad + 1), tf.int32), axis=1)
+        batch = tf.gather(batch, top[:, None] + tf.range(height), axis=1, batch_dims=1)
+        return tf.gather(batch, left[:, None] + tf.range(width), axis=2, batch_dims=1)
+
+    def cut(batch: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
+        top, left = tf.unstack(tf.cast(draws * [height, width], tf.int32) - settings.cutout // 2, axis=1)
+        rows, columns = tf.range(height) - top[:, None], tf.range(width) - left[:, None]
+        inside_rows = (rows >= 0) & (rows < settings.cutout)
+        inside_columns = (columns >= 0) & (columns < settings.cutout)
+        return tf.where(inside_rows[:, :, None] & inside_columns[:, None, :], mean, batch)
+
+    def gather(order: tf.Tensor, mirrored: tf.Tensor, draws: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         batch = tf.gather(all_images, order)
-        if flip:
+        if settings.flip:
             batch = tf.where(mirrored[:, None, None], tf.reverse(batch, [2]), batch)
+        if settings.shift:
+            batch = shift(batch, draws[:, :2])
+        if settings.cutout:
+            batch = cut(batch, draws[:, 2:])
         return batch, tf.one_hot(tf.gather(all_labels, order), classes)
 
-    epoch_numbers = tf.data.Dataset.range(epochs)
-    return epoch_numbers.flat_map(epoch_batches).map(gather, tf.data.AUTOTUNE).prefetch(8)
+    epoch_numbers = tf.data.Dataset.range(first_epoch, settings.epochs)
+    batches = epoch_numbers.flat_map(epoch_batches).map(gather, 2, deterministic=True).prefetch(8)
+    return without_autotuning(batches)
+
+
+def without_autotuning(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Switches off tf.data's tuner, which delays the end of an iteration by as much as it has lasted.
+
+    Its thread sleeps for 10 ms, then twice as long each time, up to a minute, and is waited for.
+    """
+    import tensorflow as tf
+
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)

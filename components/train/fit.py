@@ -1,95 +1,187 @@
-"""What `fit` is given: the learning rate's schedule, and the log of epochs."""
+"""Fits a network: Keras's own `fit` on a stream of batches, on one device or on several."""
 
-import math
-import time
-from collections.abc import Callable
-from typing import Any
+from __future__ import annotations
 
-import keras
-from tqdm import tqdm
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from components.common import idx
 from components.common.errors import TrainingError
+from components.train.house import whitening_kernel
+from components.train.models import Builder
+from components.train.precision import resolve
+from components.train.settings import Settings, Shape
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+STEPS_PER_EXECUTION = range(25, 51)
+"""How many steps may run inside TensorFlow between two returns to Python: a third faster than one."""
+VALIDATION_BATCH = 500
+
+Row = dict[str, float]
+Split = tuple[idx.Bytes, idx.Bytes]
 
 
-class TriangularRate(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
-    """Rises linearly from a tenth of the peak, then falls linearly to nearly nothing.
+def fit(
+    build: Builder,
+    training: Split,
+    held_out: Split,
+    shape: Shape,
+    settings: Settings,
+    *,
+    seed: int,
+    on_epoch: Callable[[Row], None],
+    state: Path,
+    run_key: str,
+) -> tuple[keras.Model, list[Row]]:
+    """Trains a network, from the last epoch that an earlier, killed call has kept in `state`.
 
     Args:
-        peak: Highest learning rate.
-        warmup: Share of the steps in which the rate rises.
-        steps: All steps of the training.
-    """
+        build: Makes the network.
+        training: Images, uint8 `(n, height, width)`, and labels, uint8 `(n,)`.
+        held_out: The same for validation after each epoch.
+        shape: What the network needs to know.
+        settings: How it is trained.
+        seed: Of weights, order and augmentation.
+        on_epoch: Called with each epoch's row.
+        state: Folder for the state of unfinished trainings.
+        run_key: Names the content of this training.
 
-    def __init__(self, peak: float, warmup: float, steps: int) -> None:
-        self.peak, self.warmup, self.steps = peak, warmup, steps
-
-    def __call__(self, step: Any) -> Any:
-        """The rate at a step, which may be a tensor."""
-        done = keras.ops.cast(step, "float32") / self.steps
-        rise = 0.1 + 0.9 * done / max(self.warmup, 1e-9)
-        fall = (1 - done) / max(1 - self.warmup, 1e-9) + 0.005
-        return self.peak * keras.ops.where(done < self.warmup, rise, fall)
-
-
-class EpochLog(keras.callbacks.Callback):  # type: ignore[misc]
-    """A line per epoch, a bar on a terminal, and the rows of `history.csv`.
+    Returns:
+        The network, from raw images to logits, and the rows of its epochs.
 
     Raises:
-        TrainingError: At the end of the first epoch whose loss is not finite.
+        TrainingError: The loss is not finite.
     """
+    import keras
+    import tensorflow as tf
 
-    def __init__(
-        self,
-        epochs: int,
-        steps: int,
-        batch_size: int,
-        rate: TriangularRate,
-        on_epoch: Callable[[dict[str, float]], None],
-    ) -> None:
-        super().__init__()
-        self.epochs, self.steps, self.batch_size = epochs, steps, batch_size
-        self.rate, self.on_epoch = rate, on_epoch
-        self.history: list[dict[str, float]] = []
+    from components.train.batches import training_batches, without_autotuning
+    from components.train.callbacks import EpochLog, TrainingState
+    from components.train.layers import FusedBatchNormalization
+    from components.train.optimizer import make_optimizer
 
-    def on_train_begin(self, logs: Any = None) -> None:
-        """Starts the bar; `disable=None` hides it where there is no terminal."""
-        self.bar = tqdm(total=self.epochs * self.steps, unit="step", disable=None, leave=False)
-        self.started = time.perf_counter()
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Starts the epoch's clock."""
-        self.epoch_started = time.perf_counter()
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Moves the bar."""
-        self.bar.update(len(self.history) * self.steps + batch + 1 - self.bar.n)
-
-    def on_test_begin(self, logs: Any = None) -> None:
-        """Stops the epoch's clock: validation is not training."""
-        self.seconds = time.perf_counter() - self.epoch_started
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Checks, prints and hands on the epoch's figures."""
-        row: dict[str, float] = {"epoch": epoch + 1, **(logs or {})}
-        if not all(math.isfinite(value) for value in row.values()):
-            self.bar.close()
-            raise TrainingError(
-                f"the loss is not finite in epoch {epoch + 1}: {row['loss']}, validation {row['val_loss']}",
-                "lower train.learning_rate; no model was written",
-            )
-        row["learning_rate"] = float(self.rate((epoch + 1) * self.steps))
-        row["seconds"] = round(self.seconds, 3)
-        row["images_per_second"] = round(self.steps * self.batch_size / self.seconds, 1)
-        self.history.append(row)
-        left = (time.perf_counter() - self.started) / len(self.history) * (self.epochs - epoch - 1)
-        tqdm.write(
-            f"epoch {epoch + 1}/{self.epochs}  loss {row['loss']:.4f}  accuracy {row['accuracy']:.4f}  "
-            f"val_loss {row['val_loss']:.4f}  val_accuracy {row['val_accuracy']:.4f}  "
-            f"{self.seconds:.0f} s ({row['images_per_second']:,.0f} images/s)  "
-            + (f"ETA {int(left) // 60}:{int(left) % 60:02d}" if left else "done")
+    images, labels = training
+    keras.utils.set_random_seed(seed)
+    if not settings.xla:  # Keras drops XLA when it is on; on a CPU it costs 3 %
+        tf.config.experimental.enable_op_determinism()
+    steps, steps_per_execution = steps_per_epoch(len(images) // settings.batch_size)
+    devices = strategy()
+    if devices.num_replicas_in_sync > 1:  # Keras's loop of several steps fails on replicas
+        steps_per_execution = 1
+    with devices.scope(), _precision(resolve(settings.precision)):
+        network = build(shape, FusedBatchNormalization)
+        if any(layer.name == "whitening" for layer in network.layers):
+            network.get_layer("whitening").set_weights([whitening_kernel(images, shape, seed)])
+        network.compile(
+            optimizer=make_optimizer(settings, steps * settings.epochs),
+            loss=keras.losses.CategoricalCrossentropy(
+                from_logits=True, label_smoothing=settings.label_smoothing
+            ),
+            metrics=["accuracy"],
+            steps_per_execution=steps_per_execution,
+            jit_compile=settings.xla,
         )
-        self.on_epoch(row)
+        keeper = TrainingState(state, run_key, steps)
+        epochs_done = keeper.restore(network)
+        if epochs_done:
+            print(f"going on after epoch {epochs_done} of {settings.epochs}, kept by a run that was stopped")
+        log = EpochLog(settings.epochs, steps, settings.batch_size, on_epoch, keeper.history)
+        classes = shape.classes
+        batches = training_batches(
+            images, labels, classes, settings, first_epoch=epochs_done, steps=steps, seed=seed
+        )
+        one_hot = keras.utils.to_categorical(held_out[1], classes)
+        validation = tf.data.Dataset.from_tensor_slices((held_out[0], one_hot)).batch(VALIDATION_BATCH)
+        network.fit(
+            batches,
+            initial_epoch=epochs_done,
+            epochs=settings.epochs,
+            steps_per_epoch=steps,
+            validation_data=without_autotuning(validation),
+            callbacks=[log, keeper],
+            shuffle=False,  # the batches are shuffled already
+            verbose=0,
+        )
+    return network, log.history
 
-    def on_train_end(self, logs: Any = None) -> None:
-        """Removes the bar."""
-        self.bar.close()
+
+def steps_per_epoch(batches: int) -> tuple[int, int]:
+    """Steps of an epoch of so many batches, and steps per execution, which must divide them.
+
+    Keras rounds an epoch up to whole executions, so what does not divide is left out instead: of
+    each epoch's own shuffle, with ordinary sizes, no batch or one.
+    """
+    if batches < STEPS_PER_EXECUTION.start:
+        return batches, batches
+    size = max(STEPS_PER_EXECUTION, key=lambda size: (batches - batches % size, size))
+    return batches - batches % size, size
+
+
+def hold_out(labels: idx.Bytes, count: int, seed: int) -> tuple[Any, Any]:
+    """Row numbers to fit and to hold out, the latter with the classes in the data's proportions.
+
+    Raises:
+        TrainingError: So many cannot be held out.
+    """
+    import numpy as np
+    from sklearn.model_selection import train_test_split
+
+    try:
+        return tuple(
+            train_test_split(np.arange(len(labels)), test_size=count, random_state=seed, stratify=labels)
+        )
+    except ValueError as error:
+        raise TrainingError(
+            f"{count} validation images cannot be held out: {error}", "change train.validation_images"
+        ) from None
+
+
+def strategy() -> tf.distribute.Strategy:
+    """All GPUs of this machine when there are several, each with its share of a batch; else one device."""
+    import tensorflow as tf
+
+    gpus = accelerators()
+    return tf.distribute.MirroredStrategy(gpus) if len(gpus) > 1 else tf.distribute.get_strategy()
+
+
+def accelerators() -> list[str]:
+    """The names of this machine's GPUs."""
+    import tensorflow as tf
+
+    return [device.name for device in tf.config.list_logical_devices("GPU")]
+
+
+@contextmanager
+def _precision(precision: str) -> Iterator[None]:
+    import keras
+
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def exported(
+    network: keras.Model, build: Builder, shape: Shape, settings: Settings, name: str
+) -> keras.Model:
+    """The same network in standard layers and float32, with the probabilities as its output.
+
+    With `flip_average` the logits are the mean over the image and its mirror image.
+    """
+    import keras
+
+    plain = build(replace(shape, l2=0.0), keras.layers.BatchNormalization)
+    plain.set_weights(network.get_weights())
+    images, logits = plain.input, plain.output
+    if settings.flip_average:
+        mirrored = plain(keras.ops.flip(images, axis=2))
+        logits = keras.layers.Average(name="flip_average")([logits, mirrored])
+    return keras.Model(images, keras.layers.Softmax(name="probabilities")(logits), name=name)

@@ -1,69 +1,79 @@
-"""The networks, by name. Each maps raw images, uint8 `(n, height, width)`, to logits `(n, classes)`.
+"""The models, by name: a network with the settings that it is trained under.
 
-A new network is a function here and a line in `MODELS`.
+A new model is a function that builds a network (see `published.py`) and an entry in `MODELS`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from components.train import house, published
+from components.train.settings import Settings, Shape
 
 if TYPE_CHECKING:
     import keras
 
+Builder = Callable[[Shape, Any], "keras.Model"]
+"""Builds a network; the second argument makes its batch normalisation layers, if it has any."""
+
 
 @dataclass(frozen=True)
-class Shape:
-    """What a network needs to know of the data and of the training."""
+class Entry:
+    """A model: its network, how it is trained if `params.yaml` does not say, and what is claimed of it."""
 
-    height: int
-    width: int
-    classes: int
-    pixel_mean: float
-    pixel_std: float
-    l2: float
+    build: Builder
+    settings: Settings
+    claim: str
 
 
-Layer = Callable[..., Any]
-Builder = Callable[[Shape, Layer], "keras.Model"]
-"""Builds a network; the second argument makes its batch normalisation layers."""
+_HOUSE = Settings(
+    epochs=14,
+    batch_size=128,
+    optimizer="nesterov",
+    learning_rate=0.4,
+    schedule="triangular",
+    warmup=0.2,
+    momentum=0.9,
+    l2=5e-4,
+    label_smoothing=0.1,
+    flip=True,
+    flip_average=True,
+    precision="auto",
+)
+_BEST = replace(_HOUSE, epochs=20, cutout=6)
 
-
-def small_resnet(shape: Shape, batch_norm: Layer) -> keras.Model:
-    """Five convolutions and one residual block: 389,600 parameters for 28x28 images, 10 classes.
-
-    The shape of the net that D. Page trained fast on CIFAR-10 ("How to Train Your ResNet", 2018),
-    with a narrower stem. Pooling stands before normalisation, which then works on a quarter of the pixels.
-    """
-    from keras import Input, Model, layers, regularizers
-
-    def conv_block(x: Any, filters: int, pool: bool = False) -> Any:
-        x = layers.Conv2D(
-            filters,
-            3,
-            padding="same",
-            use_bias=False,
-            kernel_initializer="he_normal",
-            kernel_regularizer=regularizers.L2(shape.l2 / 2),
-        )(x)
-        if pool:
-            x = layers.MaxPooling2D()(x)
-        x = batch_norm(momentum=0.9, epsilon=1e-3)(x)
-        return layers.ReLU()(x)
-
-    images = Input((shape.height, shape.width), dtype="uint8", name="images")
-    x = layers.Rescaling(1 / (255 * shape.pixel_std), -shape.pixel_mean / shape.pixel_std)(images)
-    x = layers.Reshape((shape.height, shape.width, 1))(x)
-    x = conv_block(x, 32, pool=True)
-    x = conv_block(x, 64, pool=True)
-    x = conv_block(x, 128)
-    x = layers.Add()([x, conv_block(conv_block(x, 128), 128)])
-    x = layers.GlobalMaxPooling2D()(x)
-    x = layers.Dense(shape.classes, use_bias=False, kernel_regularizer=regularizers.L2(shape.l2 / 2))(x)
-    logits = layers.Rescaling(0.25, dtype="float32", name="logits")(x)
-    return Model(images, logits, name="small-resnet")
-
-
-MODELS: dict[str, Builder] = {"small-resnet": small_resnet}
+MODELS: dict[str, Entry] = {
+    "house": Entry(
+        partial(house.residual, widths=(32, 64, 128)), _HOUSE, "the default: best accuracy per second"
+    ),
+    "best": Entry(partial(house.residual, widths=(48, 96, 192)), _BEST, "best accuracy in 15 minutes"),
+    "cnn-32": Entry(
+        published.cnn_32,
+        Settings(epochs=50, batch_size=512, optimizer="adam", learning_rate=0.001),
+        "10 classes from 28x28 gray images",
+    ),
+    "cnn-32-100": Entry(
+        published.cnn_32_100,
+        Settings(epochs=10, batch_size=32, optimizer="sgd", learning_rate=0.01, momentum=0.9),
+        "91.14 % test accuracy",
+    ),
+    "cnn-64-64-512": Entry(
+        published.cnn_64_64_512,
+        Settings(epochs=10, batch_size=32, optimizer="adam", learning_rate=0.001),
+        "862,410 parameters, GPU",
+    ),
+    "cnn-3x64-128": Entry(
+        published.cnn_3x64_128,
+        Settings(epochs=20, batch_size=32, optimizer="adam", learning_rate=0.001),
+        "sparse categorical cross-entropy, Adam, 20 epochs",
+    ),
+    "mlp-128-64": Entry(
+        published.mlp_128_64,
+        Settings(epochs=10, batch_size=32, optimizer="adam", learning_rate=0.001),
+        "logits, Adam, 10 epochs",
+    ),
+}
 MODEL_NAMES = tuple(MODELS)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import csv
 import platform
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import resource
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.common import idx
-from components.common.errors import DataError, TrainingError, ValidationError
+from components.common.errors import DataError, ValidationError
 from components.common.files import (
     content_key,
     data_version,
@@ -21,16 +23,14 @@ from components.common.files import (
     write_json,
 )
 from components.common.tensorflow import import_tensorflow, tensorflow_version
-from components.train.models import MODELS, Shape
+from components.train.fit import exported, fit, hold_out
+from components.train.models import MODELS
 from components.train.precision import resolve
+from components.train.settings import Settings, Shape
 
 if TYPE_CHECKING:
-    import keras
-
     from pipeline.params import DataParams, ModelParams, TrainParams
 
-STEPS_PER_EXECUTION = range(25, 51)
-"""How many steps may run inside TensorFlow between two returns to Python: a third faster than one."""
 HISTORY_COLUMNS = (
     "epoch",
     "loss",
@@ -45,21 +45,29 @@ HISTORY_COLUMNS = (
 OnEpoch = Callable[[dict[str, float]], None]
 
 
+def settings_of(model: ModelParams, train: TrainParams) -> Settings:
+    """The model's own settings, with those that `params.yaml` gives in their place."""
+    names = Settings.__dataclass_fields__
+    return MODELS[model.name].settings.override({name: getattr(train, name) for name in names})
+
+
 def describe_run(
     data: Path, data_params: DataParams, model_params: ModelParams, train_params: TrainParams
 ) -> dict[str, Any]:
     """All that decides the weights, with the key under which the run is found again.
 
-    The key is of the content alone: data, parameters with `precision` resolved, the sources of
-    training and the version of TensorFlow. Time, host and folder are not in it.
+    The key is of the content alone: data, parameters with the model's own settings and `precision`
+    resolved, the sources of training and the version of TensorFlow. Time, host and folder are not in it.
     """
+    settings = asdict(settings_of(model_params, train_params))
+    settings["precision"] = resolve(settings["precision"])
     inputs = {
         "data_version": data_version(data),
         "code_version": code_version(),
         "params": {
             "data": data_params.model_dump(),
             "model": model_params.model_dump(),
-            "train": train_params.model_dump() | {"precision": resolve(train_params.precision)},
+            "train": train_params.model_dump() | settings,
         },
         "libraries": {"keras": version("keras"), "tensorflow": tensorflow_version()},
         "processor": platform.machine(),
@@ -78,6 +86,7 @@ def train(
     data: Path,
     validation: Path,
     out: Path,
+    state: Path,
     data_params: DataParams,
     model_params: ModelParams,
     train_params: TrainParams,
@@ -90,13 +99,15 @@ def train(
         validation: `verdict.json` of the validate step; its verdict must be `passed`.
         out: Folder that receives `model.keras` (uint8 `(n, height, width)` to float32
             probabilities `(n, classes)`, standard Keras layers only), `training.json` and `history.csv`.
+        state: Folder that keeps the state after each epoch until the training has ended. Killed and
+            called again with the same inputs, it goes on from there, to the same weights.
         data_params: Shape and statistics of the data.
         model_params: Which network.
-        train_params: How it is trained.
+        train_params: How it is trained, where the model's own settings are not wanted.
         on_epoch: Called with the row of `history.csv` after each epoch.
 
     Returns:
-        What `training.json` holds: `describe_run`, the weights digest, the validation metrics.
+        What `training.json` holds: `describe_run`, the weights digest, size, cost and validation metrics.
 
     Raises:
         ValidationError: The data did not pass validation, or is not the data that passed.
@@ -105,34 +116,53 @@ def train(
     """
     run = describe_run(data, data_params, model_params, train_params)
     check_validated(validation, run["data_version"])
-    images, labels = idx.read_split(data, "train")
-    if labels.max(initial=0) >= len(data_params.classes):
-        raise DataError(
-            f"train has the label {labels.max()}, params.yaml names {len(data_params.classes)} classes",
-            "mend data.classes in params.yaml, or the data",
-        )
+    images, labels = idx.read_split(data, "train", len(data_params.classes))
     if images.shape[1:] != (data_params.height, data_params.width):
         raise DataError(
             f"images are {images.shape[1:]}, params.yaml says otherwise", "mend data.height and data.width"
         )
 
-    tf = import_tensorflow()
-    import keras
-
-    keras.utils.set_random_seed(train_params.seed)
-    tf.config.experimental.enable_op_determinism()
-    with _precision(run["params"]["train"]["precision"]):
-        network, history = _fit(
-            images, labels, data=data_params, model=model_params, params=train_params, on_epoch=on_epoch
-        )
-    model = _export(network, data_params, model_params, train_params)
-
+    import_tensorflow()
     from components.common.saved_model import weights_digest
+    from components.train.network import megaflops
 
+    build, settings = MODELS[model_params.name].build, settings_of(model_params, train_params)
+    shape = Shape(
+        data_params.height,
+        data_params.width,
+        len(data_params.classes),
+        data_params.pixel_mean,
+        data_params.pixel_std,
+        settings.l2,
+    )
+    rows, held = hold_out(labels, train_params.validation_images, train_params.seed)
+    network, history = fit(
+        build,
+        (images[rows], labels[rows]),
+        (images[held], labels[held]),
+        shape,
+        settings,
+        seed=train_params.seed,
+        on_epoch=on_epoch,
+        state=state,
+        run_key=run["run_key"],
+    )
+    model = exported(network, build, shape, settings, model_params.name)
+    seconds = sum(row["seconds"] for row in history)
     training = run | {
         "weights_digest": weights_digest(model),
         "parameters": model.count_params(),
+        "megaflops": megaflops(network),
         "validation": {name: history[-1][f"val_{name}"] for name in ("accuracy", "loss")},
+        "cost": {
+            "train_seconds": round(seconds, 1),
+            "train_images_per_second": round(
+                sum(row["seconds"] * row["images_per_second"] for row in history) / seconds, 1
+            ),
+            "train_peak_memory_megabytes": round(
+                resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+            ),
+        },
     }
     with staged(out) as stage:
         model.save(stage / "model.keras")
@@ -141,6 +171,7 @@ def train(
             writer.writeheader()
             writer.writerows(history)
         write_json(stage / "training.json", training)
+    shutil.rmtree(state / run["run_key"], ignore_errors=True)
     return training
 
 
@@ -158,117 +189,3 @@ def check_validated(validation: Path, version_: str) -> None:
             f"validation saw the data {verdict['data_version']}, this is {version_}",
             "run `fashion step validate`",
         )
-
-
-@contextmanager
-def _precision(precision: str) -> Iterator[None]:
-    import keras
-
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
-
-
-def _shape(data: DataParams, train_params: TrainParams) -> Shape:
-    return Shape(data.height, data.width, len(data.classes), data.pixel_mean, data.pixel_std, train_params.l2)
-
-
-def _fit(
-    images: idx.Bytes,
-    labels: idx.Bytes,
-    *,
-    data: DataParams,
-    model: ModelParams,
-    params: TrainParams,
-    on_epoch: OnEpoch,
-) -> tuple[keras.Model, list[dict[str, float]]]:
-    import keras
-    import tensorflow as tf
-
-    from components.train.batches import training_batches
-    from components.train.fit import EpochLog, TriangularRate
-    from components.train.layers import FusedBatchNormalization
-
-    fit_rows, held_rows = _split(labels, params)
-    steps, steps_per_execution = steps_per_epoch(len(fit_rows) // params.batch_size)
-    classes = len(data.classes)
-    batches = training_batches(
-        images[fit_rows],
-        labels[fit_rows],
-        classes,
-        epochs=params.epochs,
-        steps=steps,
-        batch_size=params.batch_size,
-        seed=params.seed,
-        flip=params.flip,
-    )
-    held_out = tf.data.Dataset.from_tensor_slices(
-        (images[held_rows], keras.utils.to_categorical(labels[held_rows], classes))
-    ).batch(500)
-
-    network = MODELS[model.name](_shape(data, params), FusedBatchNormalization)
-    rate = TriangularRate(params.learning_rate, params.warmup, steps * params.epochs)
-    network.compile(
-        optimizer=keras.optimizers.SGD(rate, momentum=params.momentum, nesterov=True),
-        loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=params.label_smoothing),
-        metrics=["accuracy"],
-        steps_per_execution=steps_per_execution,
-        jit_compile=False,  # XLA gains nothing on a CPU (and loses with bfloat16)
-    )
-    log = EpochLog(params.epochs, steps, params.batch_size, rate, on_epoch)
-    network.fit(
-        batches,
-        epochs=params.epochs,
-        steps_per_epoch=steps,
-        validation_data=held_out,
-        callbacks=[log],
-        shuffle=False,  # the batches are shuffled already
-        verbose=0,
-    )
-    return network, log.history
-
-
-def steps_per_epoch(batches: int) -> tuple[int, int]:
-    """Steps of an epoch of so many batches, and steps per execution, which must divide them.
-
-    Keras rounds an epoch up to whole executions, so what does not divide is left out instead: of
-    each epoch's own shuffle, with ordinary sizes, no batch or one.
-    """
-    if batches < STEPS_PER_EXECUTION.start:
-        return batches, batches
-    size = max(STEPS_PER_EXECUTION, key=lambda size: (batches - batches % size, size))
-    return batches - batches % size, size
-
-
-def _split(labels: idx.Bytes, params: TrainParams) -> tuple[Any, Any]:
-    """Row numbers to fit and to hold out, the latter with the classes in the data's proportions."""
-    import numpy as np
-    from sklearn.model_selection import train_test_split
-
-    try:
-        return tuple(
-            train_test_split(
-                np.arange(len(labels)),
-                test_size=params.validation_images,
-                random_state=params.seed,
-                stratify=labels,
-            )
-        )
-    except ValueError as error:
-        raise TrainingError(
-            f"{params.validation_images} validation images cannot be held out: {error}",
-            "change train.validation_images",
-        ) from None
-
-
-def _export(network: keras.Model, data: DataParams, model: ModelParams, params: TrainParams) -> keras.Model:
-    """The same network in standard layers and float32, with the probabilities as its output."""
-    import keras
-
-    plain = MODELS[model.name](_shape(data, params), keras.layers.BatchNormalization)
-    plain.set_weights(network.get_weights())
-    probabilities = keras.layers.Softmax(name="probabilities")(plain.output)
-    return keras.Model(plain.input, probabilities, name=model.name)

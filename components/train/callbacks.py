@@ -1,0 +1,132 @@
+"""What happens after each epoch: the log, and the state to go on from."""
+
+import math
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import keras
+from tqdm import tqdm
+
+from components.common.errors import PipelineError, TrainingError
+from components.common.files import read_json, staged, write_json
+
+Row = dict[str, float]
+
+
+class EpochLog(keras.callbacks.Callback):  # type: ignore[misc]
+    """A line per epoch, a bar on a terminal, and the rows of `history.csv`.
+
+    Args:
+        epochs: How many there will be.
+        steps: Steps of an epoch.
+        batch_size: Images of a step.
+        on_epoch: Called with the row of each epoch.
+        history: Rows of the epochs before, of a training that is resumed.
+
+    Raises:
+        TrainingError: At the end of the first epoch whose loss is not finite.
+    """
+
+    def __init__(
+        self, epochs: int, steps: int, batch_size: int, on_epoch: Callable[[Row], None], history: list[Row]
+    ) -> None:
+        super().__init__()
+        self.epochs, self.steps, self.batch_size = epochs, steps, batch_size
+        self.on_epoch, self.history = on_epoch, history
+        self.resumed = len(history)
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Starts the bar; `disable=None` hides it where there is no terminal."""
+        total = self.epochs * self.steps
+        self.bar = tqdm(
+            total=total, initial=self.resumed * self.steps, unit="step", disable=None, leave=False
+        )
+        self.started = time.perf_counter()
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Starts the epoch's clock."""
+        self.epoch_started = time.perf_counter()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Moves the bar."""
+        self.bar.update(len(self.history) * self.steps + batch + 1 - self.bar.n)
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        """Stops the epoch's clock: validation is not training."""
+        self.seconds = time.perf_counter() - self.epoch_started
+
+    def on_epoch_end(self, epoch: int, logs: Row | None = None) -> None:
+        """Checks, prints and hands on the epoch's figures."""
+        row: Row = {"epoch": epoch + 1, **(logs or {})}
+        if not all(math.isfinite(value) for value in row.values()):
+            self.bar.close()
+            raise TrainingError(
+                f"the loss is not finite in epoch {epoch + 1}: {row['loss']}, validation {row['val_loss']}",
+                "lower train.learning_rate; no model was written",
+            )
+        row["learning_rate"] = float(self.model.optimizer.learning_rate)
+        row["seconds"] = round(self.seconds, 3)
+        row["images_per_second"] = round(self.steps * self.batch_size / self.seconds, 1)
+        self.history.append(row)
+        done = len(self.history) - self.resumed
+        left = (time.perf_counter() - self.started) / done * (self.epochs - epoch - 1)
+        tqdm.write(
+            f"epoch {epoch + 1}/{self.epochs}  loss {row['loss']:.4f}  accuracy {row['accuracy']:.4f}  "
+            f"val_loss {row['val_loss']:.4f}  val_accuracy {row['val_accuracy']:.4f}  "
+            f"{self.seconds:.0f} s ({row['images_per_second']:,.0f} images/s)  "
+            + (f"ETA {int(left) // 60}:{int(left) % 60:02d}" if left else "done")
+        )
+        self.on_epoch(row)
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Removes the bar."""
+        self.bar.close()
+
+
+class TrainingState(keras.callbacks.Callback):  # type: ignore[misc]
+    """Keeps weights, optimizer and history after each epoch, so that a killed training goes on.
+
+    Keras's own BackupAndRestore writes weights and epoch one after the other: killed in between, it
+    would repeat an epoch on the weights behind it. Here the optimizer's count of steps, in the same
+    file as the weights, says which epoch it was.
+
+    Args:
+        folder: Holds the states, one folder per run key. States of other runs are removed.
+        run_key: The content of this training.
+        steps: Steps of an epoch.
+    """
+
+    def __init__(self, folder: Path, run_key: str, steps: int) -> None:
+        super().__init__()
+        self.folder, self.own, self.steps = folder, folder / run_key, steps
+        self.history: list[Row] = []
+
+    def restore(self, model: keras.Model) -> int:
+        """Puts a kept state into a compiled model; returns the number of epochs that it has seen."""
+        for other in self.folder.glob("*"):
+            if other != self.own:
+                shutil.rmtree(other, ignore_errors=True)
+        weights = self.own / "state.weights.h5"
+        if not weights.exists():
+            return 0
+        model.optimizer.build(model.trainable_variables)
+        try:
+            with h5py.File(weights):  # before anything of it is put into the model
+                history = read_json(self.own / "history.json", "train")
+        except (OSError, PipelineError):
+            print(f"the state kept in {self.own} is damaged: training begins anew")
+            return 0
+        model.load_weights(weights)
+        epochs = int(model.optimizer.iterations) // self.steps
+        self.history.extend(history[:epochs])
+        return epochs
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Keeps the state; the history is moved into place before the weights that belong to it."""
+        with staged(self.own) as stage:
+            write_json(stage / "history.json", self.history)
+            self.model.save_weights(stage / "state.weights.h5")
