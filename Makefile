@@ -7,11 +7,11 @@ READY := .venv/.ready-$(TENSORFLOW)
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup run test lint ui bench lock clean
+.PHONY: help setup run test lint ui leaderboard seeds bench bench-train bench-loop lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 setup: $(READY) ## .venv with every package at its locked version and hash
 
@@ -42,7 +42,23 @@ ui: setup ## the MLflow UI on the runs of this folder
 	@fashion ui
 
 bench: setup ## time and memory of the steps, of DVC with nothing to do, and of the command line
-	@python benchmarks/steps.py
+	@python -m benchmarks.steps
+
+leaderboard: setup ## six models in turn, into docs/leaderboard.md; a quick look: make leaderboard ARGS="--epochs-scale 0.1"
+	@fashion data
+	@python -m benchmarks.leaderboard $(ARGS)
+
+seeds: setup ## our recipes with three seeds each, into docs/seeds.md
+	@fashion data
+	@python -m benchmarks.seeds $(ARGS)
+
+bench-train: setup ## the plain Keras way against ours, in turn, into docs/bench-train.md
+	@fashion data
+	@python -m benchmarks.train $(ARGS)
+
+bench-loop: setup ## Keras's fit against a hand-written loop
+	@fashion data
+	@python -m benchmarks.loop $(ARGS)
 
 lock: setup ## the hash locks anew, from pyproject.toml
 	@for kind in cpu gpu; do uv pip compile --quiet --universal --generate-hashes --no-header \

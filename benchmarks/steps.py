@@ -4,7 +4,6 @@ The steps run in a copy of the project, so that neither its outputs nor its runs
 """
 
 import os
-import re
 import resource
 import shutil
 import subprocess
@@ -113,7 +112,7 @@ def main() -> None:
         row("fashion data, nothing changed", measure(root, "fashion", "data"))
         row("fashion --help", measure(root, "fashion", "--help"))
         text = (root / "params.yaml").read_text()
-        (root / "params.yaml").write_text(re.sub(r"epochs: \d+", "epochs: 1", text))
+        (root / "params.yaml").write_text(text.replace("  epochs:\n", "  epochs: 1\n"))
         row("fashion step train, one epoch", measure(root, "fashion", "step", "train"))
         (root / "params.yaml").write_text(text.replace("epochs:", "epoch:"))
         row("fashion step train, wrong parameter", measure(root, "fashion", "step", "train", expect=3))

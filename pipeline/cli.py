@@ -207,9 +207,14 @@ def _summary(project: Project) -> None:
 
 
 def main() -> None:
-    """Runs `fashion`; a fault that the user can mend is two lines, not a traceback."""
+    """Runs `fashion`."""
+    run_command(cli)
+
+
+def run_command(command: click.Command) -> None:
+    """Runs a command; a fault that the user can mend is two lines, not a traceback."""
     try:
-        cli(standalone_mode=False)
+        command(standalone_mode=False)
     except PipelineError as error:
         click.echo(f"error: {error}", err=True)
         if error.hint:
@@ -225,7 +230,7 @@ def main() -> None:
         click.echo(f"error: {storage}\nwhat to do: {storage.hint}", err=True)
         sys.exit(storage.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted; the same command starts that step again", err=True)
+        click.echo("interrupted; the same command goes on from there", err=True)
         sys.exit(ExitCode.INTERRUPTED)
 
 

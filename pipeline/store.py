@@ -11,6 +11,7 @@ from components.common.errors import TrackingError, first_line, redacted
 
 FOLDER = "mlruns"
 HEALTH_TIMEOUT_SECONDS = 4
+CODE_ROOT = Path(__file__).parents[1]
 
 
 def project_root() -> Path:
@@ -111,8 +112,8 @@ def open_store(root: Path) -> str:
     return uri
 
 
-def git_version(root: Path) -> dict[str, str]:
-    """The commit of the code, and whether code or parameters differ from it; empty without git.
+def git_version() -> dict[str, str]:
+    """The commit of the code that runs, and whether it or its parameters differ; empty without git.
 
     What the pipeline itself writes (lock, metrics) does not make the code dirty.
     """
@@ -120,7 +121,7 @@ def git_version(root: Path) -> dict[str, str]:
     def git(*arguments: str) -> str | None:
         try:
             result = subprocess.run(
-                ["git", *arguments], cwd=root, capture_output=True, text=True, timeout=30, check=False
+                ["git", *arguments], cwd=CODE_ROOT, capture_output=True, text=True, timeout=30, check=False
             )
         except (OSError, subprocess.TimeoutExpired):
             return None

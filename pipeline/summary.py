@@ -49,7 +49,7 @@ def _next(project: Project, registered: str | None) -> str:
         f"runs       {'make ui' if embedded else display_uri(uri)}"
         + (f"  (kept in {store_folder(project.root)})" if embedded else ""),
     ]
-    if git_version(project.root):
+    if git_version():
         lines.append(
             "next       source .venv/bin/activate && dvc exp run -S train.epochs=3 && dvc metrics diff"
         )

@@ -193,7 +193,7 @@ class Tracker:
             "mlflow.source.type": "LOCAL",
         }
         if description["code_version"] == code_version():  # else this commit is not what trained it
-            tags |= git_version(self.root)
+            tags |= git_version()
         return self.client.create_run(
             self.experiment_id, tags=tags, run_name=f"{model}-{description[RUN_KEY][:8]}"
         )

@@ -1,0 +1,1 @@
+"""Measurements, each behind a target of the Makefile."""

@@ -1,0 +1,189 @@
+"""Trains the models in turn, each under its own settings, through the pipeline's own steps.
+
+Writes `docs/leaderboard.md` with its picture (a scaled run: to `outputs/trials`). Stopped and started
+again, it goes on where it was; `rm -r outputs/trials` begins anew.
+"""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+from tabulate import tabulate
+
+from benchmarks.machine import describe_machine
+from benchmarks.trial import ROOT, Result, Trial, model_names, reached_after
+from components.common.files import content_key, data_version, replacing
+from components.common.report import figure, png
+from components.train.models import MODELS
+from components.train.step import code_version
+from pipeline.cli import run_command
+from pipeline.steps import Project
+from pipeline.tracking import Tracker
+
+DEFAULT = ("house", "cnn-32", "cnn-32-100", "cnn-64-64-512", "cnn-3x64-128", "mlp-128-64")
+EQUAL_TIMES = (30, 60, 120, 240)
+"""Seconds of training after which the models are compared."""
+COLUMNS = (
+    "model",
+    "test accuracy (95 % interval)",
+    "gate",
+    "parameters",
+    "MFLOP",
+    "s/epoch",
+    "epochs",
+    "train s",
+    "images/s",
+    "peak MB",
+    "ms/image",
+    "claim",
+)
+
+
+def parent_run(tracker: Tracker, name: str, scale: float) -> str:
+    """The run that the models' runs are nested in: one for each version of data and code."""
+    key = content_key({"data": data_version(ROOT / "data"), "code": code_version(), "scale": scale})
+    tag = f"{name}_key"
+    found = tracker.client.search_runs([tracker.experiment_id], f"tags.{tag} = '{key}'", max_results=1)
+    run = (
+        found[0]
+        if found
+        else tracker.client.create_run(tracker.experiment_id, tags={tag: key}, run_name=name)
+    )
+    return str(run.info.run_id)
+
+
+def table(results: list[Result]) -> str:
+    """The leaderboard, best first."""
+    rows = []
+    for result in sorted(results, key=lambda result: -result.metrics["accuracy"]):
+        metrics, cost = result.metrics, result.training["cost"]
+        low, high = metrics["accuracy_lower"], metrics["accuracy_upper"]
+        rows.append(
+            (
+                f"`{result.trial.model}`",
+                f"{metrics['accuracy']:.2%} ({low:.2%} to {high:.2%})",
+                result.gate,
+                f"{result.training['parameters']:,}",
+                f"{result.training['megaflops']:.1f}",
+                f"{result.seconds / len(result.curve):.1f}",
+                len(result.curve),
+                f"{result.seconds:.0f}",
+                f"{cost['train_images_per_second']:,.0f}",
+                f"{cost['train_peak_memory_megabytes']:,}",
+                f"{result.performance['latency_ms_median']:.2f}",
+                MODELS[result.trial.model].claim,
+            )
+        )
+    align = ("left", "right", "left", *["right"] * 8, "left")
+    return tabulate(rows, COLUMNS, tablefmt="github", disable_numparse=True, colalign=align)
+
+
+def equal_time_table(results: list[Result]) -> str:
+    """Held-out accuracy of each model after the same seconds of training."""
+    rows = []
+    for result in sorted(results, key=lambda result: -result.metrics["accuracy"]):
+        reached = [reached_after(result.curve, seconds) for seconds in EQUAL_TIMES]
+        rows.append((f"`{result.trial.model}`", *["-" if r is None else f"{r:.2%}" for r in reached]))
+    head = ("model", *[f"{seconds} s" for seconds in EQUAL_TIMES])
+    align = ("left", *["right"] * len(EQUAL_TIMES))
+    return tabulate(rows, head, tablefmt="github", disable_numparse=True, colalign=align)
+
+
+def picture(results: list[Result]) -> bytes:
+    """Test accuracy against training seconds, and held-out accuracy while they pass."""
+    drawing = figure(11, 4.5)
+    left, right = drawing.subplots(1, 2)
+    for result in results:
+        metrics = result.metrics
+        spread = [
+            [100 * (metrics["accuracy"] - metrics["accuracy_lower"])],
+            [100 * (metrics["accuracy_upper"] - metrics["accuracy"])],
+        ]
+        left.errorbar(result.seconds, 100 * metrics["accuracy"], spread, fmt="o", capsize=3)
+        left.annotate(
+            result.trial.model,
+            (result.seconds, 100 * metrics["accuracy"]),
+            xytext=(6, 4),
+            textcoords="offset points",
+            fontsize=8,
+        )
+        seconds, accuracies = zip(*result.curve, strict=True)
+        right.plot(seconds, [100 * a for a in accuracies], marker=".", label=result.trial.model)
+    left.set(title="Test, with 95 % interval", ylabel="accuracy, %")
+    left.margins(x=0.2)
+    right.set(title="Held-out images, after each epoch")
+    right.set_ylim(bottom=max(right.get_ylim()[0], 80))
+    right.legend(frameon=False, fontsize=8)
+    for axes in (left, right):
+        axes.set_xlabel("seconds of training")
+        axes.set_xscale("log")
+        axes.grid(alpha=0.3)
+    return png(drawing)
+
+
+def write(results: list[Result], scale: float, out: Path) -> Path:
+    """Writes `leaderboard.md` and `leaderboard.png` into a folder."""
+    seed = results[0].trial.seed
+    scaled = "" if scale == 1 else f" **A quick look: {scale:g} times their epochs.**"
+    text = f"""# Leaderboard
+
+Made by `make leaderboard` on {datetime.now(UTC):%Y-%m-%d}: {describe_machine()}.
+
+Every model went through the pipeline's steps (validate, train, evaluate, gate) under its own settings
+(`fashion model show NAME`), with seed {seed}, one after the other.{scaled} `train s` and
+`images/s` are of training alone, `peak MB` is of the training process, `ms/image` the median latency of
+one image in the saved model. Differences below half a point of test accuracy are a tie. The machine's speed
+drifts by 20 to 30 %.
+
+{table(results)}
+
+![Accuracy against training seconds, and accuracy at equal time](leaderboard.png)
+
+Accuracy at equal time, on the images held out of train (they read about a point above test), at the last
+epoch that had ended by then:
+
+{equal_time_table(results)}
+
+MFLOP are the multiplications and additions of convolutions and dense layers in one forward pass. The claim
+is the author's, of one run; the settings are the author's, the held-out images are not trained on.
+"""
+    out.mkdir(parents=True, exist_ok=True)
+    with replacing(out / "leaderboard.png") as partial:
+        partial.write_bytes(picture(results))
+    with replacing(out / "leaderboard.md") as partial:
+        partial.write_text(text, encoding="utf-8")
+    return out / "leaderboard.md"
+
+
+@click.command(help=__doc__)
+@click.option(
+    "--epochs-scale",
+    default=1.0,
+    show_default=True,
+    type=click.FloatRange(0, 100, min_open=True),
+    help="Of each model's own number of epochs.",
+)
+@click.option(
+    "--models", default=",".join(DEFAULT), show_default=True, callback=model_names, help="By commas."
+)
+def main(epochs_scale: float, models: list[str]) -> None:
+    """Trains what is not trained yet, and writes the table."""
+    params = Project(ROOT).params()
+    tracker = Tracker(ROOT, f"{params.tracking.experiment}-leaderboard")
+    parent = parent_run(tracker, "leaderboard", epochs_scale)
+    results = []
+    for place, name in enumerate(models, 1):
+        trial = Trial(name, params.train.seed, epochs_scale)
+        print(f"\n== {place}/{len(models)} {name}, {trial.epochs} epochs", flush=True)
+        results.append(trial.run(tracker, parent))
+    # A quick look or a part of the models is not what docs/ shows.
+    whole = epochs_scale == 1 and set(DEFAULT) <= set(models)
+    path = write(results, epochs_scale, ROOT / ("docs" if whole else "outputs/trials"))
+    for file in (path, path.with_suffix(".png")):
+        tracker.client.log_artifact(parent, str(file))
+    tracker.client.set_terminated(parent, "FINISHED")
+    print(f"\n{table(results)}\n\n{path.relative_to(ROOT)} and its picture; the runs: make ui")
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,29 @@
+"""The machine that a measurement was made on, in a line."""
+
+import os
+import platform
+import re
+from importlib.metadata import version
+from pathlib import Path
+
+from components.common.tensorflow import tensorflow_version
+from components.train.precision import resolve
+
+
+def describe_machine() -> str:
+    """Processor, cores, memory, operating system, Python and libraries, and what `auto` precision is."""
+    found = re.search(r"^model name\s*: (.*)$", _text("/proc/cpuinfo"), re.MULTILINE)
+    processor = found[1].strip() if found else platform.processor() or platform.machine()
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    return (
+        f"{len(os.sched_getaffinity(0))} cores of {processor}, {memory:.0f} GB of memory, no GPU used, "
+        f"{platform.system()}, Python {platform.python_version()}, TensorFlow {tensorflow_version()}, "
+        f"Keras {version('keras')}; `precision: auto` is {resolve('auto')}"
+    )
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text()
+    except OSError:
+        return ""

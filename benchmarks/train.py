@@ -1,0 +1,185 @@
+"""`cnn-32-100` the plain way (`plain_keras.py`) against ours, in turn, as ratios.
+
+Writes `docs/bench-train.md`. Each training has a process of its own and is tested after each epoch, off
+the clock. Ours holds 5,000 images out of train, as the pipeline does; the plain way trains on all.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+
+import click
+import numpy as np
+from tabulate import tabulate
+
+from benchmarks.machine import describe_machine
+from benchmarks.trial import ROOT, reached_after, seconds_until
+from components.common.errors import PipelineError
+from components.common.files import replacing
+from components.train.models import MODELS
+from pipeline.cli import run_command
+from pipeline.steps import Project
+
+CLAIM = 0.9114
+"""The test accuracy that the authors of `cnn-32-100` claim."""
+
+Curve = list[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A way of training; `model` None is the plain way, `epochs` None the model's own."""
+
+    name: str
+    model: str | None = None
+    epochs: int | None = None
+
+
+CONTESTANTS = (
+    Contestant("plain Keras"),
+    Contestant("`cnn-32-100`, ours", "cnn-32-100"),
+    Contestant("`house`, 3 epochs", "house", 3),
+    Contestant("`house`, 7 epochs", "house", 7),
+)
+COLUMNS = (
+    "",
+    "train s",
+    "final test accuracy",
+    "s to plain's final",
+    "ratio",
+    "s to 91.14 %",
+    "accuracy at plain's seconds",
+)
+
+
+def train_ours(model: str, epochs: int | None, seed: int, out: Path) -> None:
+    """Trains by the pipeline's `fit`, with the test set in the place of the held-out images."""
+    from components.common import idx
+    from components.train.fit import fit, hold_out
+    from components.train.settings import Shape
+
+    params = Project(ROOT).params()
+    settings = MODELS[model].settings.override({"epochs": epochs})
+    data = params.data
+    classes = len(data.classes)
+    images, labels = idx.read_split(ROOT / "data", "train", classes)
+    rows, _ = hold_out(labels, params.train.validation_images, seed)
+    with tempfile.TemporaryDirectory() as state:
+        _, history = fit(
+            MODELS[model].build,
+            (images[rows], labels[rows]),
+            idx.read_split(ROOT / "data", "test", classes),
+            Shape(data.height, data.width, classes, data.pixel_mean, data.pixel_std, settings.l2),
+            settings,
+            seed=seed,
+            on_epoch=lambda _: None,
+            state=Path(state),
+            run_key="benchmark",
+        )
+    seconds = np.cumsum([row["seconds"] for row in history])
+    accuracies = [row["val_accuracy"] for row in history]
+    np.savetxt(out, np.stack([seconds, accuracies], 1), delimiter=",", header="seconds,accuracy", comments="")
+
+
+def run(contestant: Contestant, seed: int, out: Path) -> Curve:
+    """Trains in a process of its own; returns seconds of training and test accuracy after each epoch."""
+    command = [sys.executable, "benchmarks/plain_keras.py", str(out)]
+    if contestant.model:
+        command = [sys.executable, "-m", "benchmarks.train", "--one", contestant.model]
+        command += ["--epochs", str(contestant.epochs or 0), "--seed", str(seed), "--out", str(out)]
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"}
+    if subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode:
+        raise PipelineError(f"{contestant.name} failed", "`fashion data` obtains the data")
+    return [(float(s), float(a)) for s, a in np.loadtxt(out, delimiter=",", skiprows=1, ndmin=2)]
+
+
+def rows_of(curves: list[Curve]) -> list[tuple[str, ...]]:
+    """The table of one round; the plain way comes first."""
+    end, final = curves[0][-1]
+    rows: list[tuple[str, ...]] = []
+    for contestant, curve in zip(CONTESTANTS, curves, strict=True):
+        until_final, until_claim = seconds_until(curve, final), seconds_until(curve, CLAIM)
+        at_end = reached_after(curve, end)
+        rows.append(
+            (
+                contestant.name,
+                f"{curve[-1][0]:.0f}",
+                f"{curve[-1][1]:.2%}",
+                "never" if until_final is None else f"{until_final:.0f}",
+                "-" if until_final is None else f"{end / until_final:.1f}",
+                "never" if until_claim is None else f"{until_claim:.0f}",
+                "-" if at_end is None else f"{at_end:.2%}",
+            )
+        )
+    return rows
+
+
+def summary(rounds: list[list[Curve]]) -> str:
+    """The medians of the rounds' ratios, in a sentence for each of ours."""
+    lines = []
+    for place, contestant in enumerate(CONTESTANTS[1:], 1):
+        ratios, gains, claims = [], [], 0
+        for curves in rounds:
+            end, final = curves[0][-1]
+            until, at_end = seconds_until(curves[place], final), reached_after(curves[place], end)
+            if until is not None:
+                ratios.append(end / until)
+            if at_end is not None:
+                gains.append(100 * (at_end - final))
+            claims += seconds_until(curves[place], CLAIM) is not None
+        faster = f"{median(ratios):.1f} times as fast" if ratios else "never"
+        gain = f"{median(gains):+.2f} points" if gains else "no epoch"
+        lines.append(
+            f"- {contestant.name}: at the plain way's final accuracy {faster} (in {len(ratios)} of "
+            f"{len(rounds)} rounds); {gain} after the same seconds; 91.14 % in {claims} of {len(rounds)}."
+        )
+    claims = sum(seconds_until(curves[0], CLAIM) is not None for curves in rounds)
+    lines.append(f"- plain Keras: 91.14 % in {claims} of {len(rounds)} rounds.")
+    return "\n".join(lines)
+
+
+@click.command(help=__doc__)
+@click.option("--rounds", default=3, show_default=True, type=click.IntRange(1, 100))
+@click.option("--one", hidden=True)
+@click.option("--epochs", default=0, hidden=True)
+@click.option("--seed", default=1, hidden=True)
+@click.option("--out", type=click.Path(path_type=Path), hidden=True)
+def main(rounds: int, one: str | None, epochs: int, seed: int, out: Path) -> None:
+    """Runs the rounds, or one training of ours."""
+    if one:
+        train_ours(one, epochs or None, seed, out)
+        return
+    curves: list[list[Curve]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(1, rounds + 1):
+            curves.append([])
+            for contestant in CONTESTANTS:
+                print(f"\n== round {number} of {rounds}: {contestant.name}", flush=True)
+                curves[-1].append(run(contestant, number, Path(folder) / "curve.csv"))
+    tables = [
+        f"Round {number}\n\n"
+        + tabulate(
+            rows_of(of_round),
+            COLUMNS,
+            tablefmt="github",
+            disable_numparse=True,
+            colalign=("left", *["right"] * 6),
+        )
+        for number, of_round in enumerate(curves, 1)
+    ]
+    text = (
+        f"# The plain way against ours\n\nMade by `make bench-train` on {datetime.now(UTC):%Y-%m-%d}: "
+        f"{describe_machine()}.\n\n{__doc__}\n{summary(curves)}\n\n" + "\n\n".join(tables) + "\n"
+    )
+    with replacing(ROOT / "docs" / "bench-train.md") as partial:
+        partial.write_text(text, encoding="utf-8")
+    print(f"\n{text}\nkept in docs/bench-train.md")
+
+
+if __name__ == "__main__":
+    run_command(main)

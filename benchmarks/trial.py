@@ -1,0 +1,164 @@
+"""A model trained, evaluated and judged by the pipeline's own steps, in a folder of its own."""
+
+import csv
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import click
+from ruamel.yaml import YAML
+
+from components.common.errors import PipelineError
+from components.common.files import read_json
+from components.train.models import MODEL_NAMES, MODELS
+from components.train.settings import Settings
+from components.train.step import describe_run
+from pipeline.steps import Project
+from pipeline.store import tracking_uri
+from pipeline.tracking import Folders, Tracker
+
+ROOT = Path(__file__).parents[1]
+STEPS = ("validate", "train", "evaluate", "gate")
+"""Not register: a comparison makes no versions."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A model under its own settings, with a seed, for its own number of epochs times `scale`."""
+
+    model: str
+    seed: int
+    scale: float = 1.0
+
+    @property
+    def project(self) -> Project:
+        """The folder in which the steps run: parameters of its own, and the project's data."""
+        suffix = "" if self.scale == 1 else f"-x{self.scale:g}"
+        return Project(ROOT / "outputs" / "trials" / f"{self.model}-seed{self.seed}{suffix}")
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs are trained."""
+        return max(1, round(MODELS[self.model].settings.epochs * self.scale))
+
+    def prepare(self, experiment: str) -> None:
+        """Makes the folder, with the project's parameters but for model, training and experiment."""
+        root = self.project.root
+        root.mkdir(parents=True, exist_ok=True)
+        for name in ("data", "data.dvc"):
+            (root / name).unlink(missing_ok=True)
+            (root / name).symlink_to(os.path.relpath(ROOT / name, root))
+        params = YAML().load(ROOT / "params.yaml")
+        params["model"]["name"] = self.model
+        params["train"] |= dict.fromkeys(Settings.__dataclass_fields__)
+        params["train"] |= {"seed": self.seed, "epochs": None if self.scale == 1 else self.epochs}
+        params["tracking"]["experiment"] = experiment
+        YAML().dump(params, root / "params.yaml")
+
+    def run(self, tracker: Tracker, parent: str) -> "Result":
+        """Runs the steps that are not done yet, and nests their MLflow run below `parent`.
+
+        Raises:
+            PipelineError: A step failed; it has said why.
+        """
+        self.prepare(tracker.experiment)
+        folders = Folders(**{step: self.project.out(step) for step in STEPS})
+        for step in STEPS[len(STEPS) if self._judged() else 2 if self._trained() else 0 :]:
+            self._step(step)
+        run_id = tracker.record(folders)
+        tracker.client.set_tag(run_id, "mlflow.parentRunId", parent)
+        return Result(self)
+
+    def _step(self, step: str) -> None:
+        """In a process of its own, so that its peak memory is its own."""
+        result = subprocess.run(
+            [sys.executable, "-m", "pipeline.cli", "step", step],
+            cwd=self.project.root,
+            env=os.environ | {"PYTHONPATH": str(ROOT), "MLFLOW_TRACKING_URI": tracking_uri(ROOT)},
+            check=False,
+        )
+        if result.returncode:
+            raise PipelineError(
+                f"step {step} of {self.model} ended with {result.returncode}",
+                "mend that, and run the same command again: it goes on from there",
+            )
+
+    def _trained(self) -> bool:
+        params = self.project.params()
+        try:
+            training = read_json(self.project.out("train") / "training.json", "train")
+        except PipelineError:
+            return False
+        expected = describe_run(ROOT / "data", params.data, params.model, params.train)
+        return bool(training["run_key"] == expected["run_key"])
+
+    def _judged(self) -> bool:
+        try:
+            digests = {
+                read_json(self.project.out(step) / f"{name}.json", step)["weights_digest"]
+                for step, name in (("train", "training"), ("evaluate", "evaluation"), ("gate", "gate"))
+            }
+        except PipelineError:
+            return False
+        return self._trained() and len(digests) == 1
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the steps of a trial have written."""
+
+    trial: Trial
+
+    def _read(self, step: str, name: str) -> Any:
+        return read_json(self.trial.project.out(step) / name, step)
+
+    @cached_property
+    def training(self) -> Any:
+        """`training.json`."""
+        return self._read("train", "training.json")
+
+    @cached_property
+    def metrics(self) -> Any:
+        """`metrics.json`."""
+        return self._read("evaluate", "metrics.json")
+
+    @cached_property
+    def performance(self) -> Any:
+        """`performance.json`."""
+        return self._read("evaluate", "performance.json")
+
+    @cached_property
+    def gate(self) -> str:
+        """The gate's verdict."""
+        return str(self._read("gate", "gate.json")["verdict"])
+
+    @cached_property
+    def curve(self) -> list[tuple[float, float]]:
+        """After each epoch: seconds of training so far, and accuracy on the held-out images."""
+        with (self.trial.project.out("train") / "history.csv").open(newline="", encoding="utf-8") as file:
+            rows = [(float(row["seconds"]), float(row["val_accuracy"])) for row in csv.DictReader(file)]
+        return [(sum(s for s, _ in rows[: n + 1]), accuracy) for n, (_, accuracy) in enumerate(rows)]
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training, without validation."""
+        return float(self.training["cost"]["train_seconds"])
+
+
+def reached_after(curve: list[tuple[float, float]], seconds: float) -> float | None:
+    """The accuracy of the last epoch that had ended by then, if one had."""
+    return next((accuracy for at, accuracy in reversed(curve) if at <= seconds), None)
+
+
+def seconds_until(curve: list[tuple[float, float]], accuracy: float) -> float | None:
+    """When the first epoch ended that was at least so accurate, if one was."""
+    return next((at for at, reached in curve if reached >= accuracy), None)
+
+
+def model_names(context: click.Context, option: click.Parameter, value: str) -> list[str]:
+    """The names of an option's value, separated by commas; an unknown one is refused with the known."""
+    return [click.Choice(MODEL_NAMES).convert(name.strip(), option, context) for name in value.split(",")]

@@ -1,0 +1,61 @@
+"""The leaderboard, on the subset: the real steps, a real store, and going on where it was stopped."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from benchmarks.trial import reached_after, seconds_until
+from tests.conftest import ROOT, Project, runs
+
+COMMAND = (sys.executable, "-m", "benchmarks.leaderboard", "--epochs-scale", "0.1", "--models")
+CURVE = [(10.0, 0.80), (20.0, 0.90), (30.0, 0.89)]
+
+
+def test_the_leaderboard_goes_on_where_it_was(project: Project):
+    shutil.copytree(
+        ROOT / "benchmarks", project.root / "benchmarks", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    trials = project.root / "outputs" / "trials"
+    project.run(*COMMAND, "mlp-128-64")
+    first = (trials / "mlp-128-64-seed1-x0.1/outputs/train/training.json").stat().st_mtime_ns
+
+    result = project.run(*COMMAND, "mlp-128-64,cnn-32-100")
+
+    assert (trials / "mlp-128-64-seed1-x0.1/outputs/train/training.json").stat().st_mtime_ns == first
+    table = (trials / "leaderboard.md").read_text()
+    for name in ("mlp-128-64", "cnn-32-100"):
+        accuracy = project.json(f"outputs/trials/{name}-seed1-x0.1/outputs/evaluate/metrics.json")["accuracy"]
+        (row,) = (line for line in table.splitlines() if line.startswith(f"| `{name}`") and "images" in table)
+        assert f"{accuracy:.2%}" in row
+    assert "542,230" in table
+    assert (trials / "leaderboard.png").read_bytes().startswith(b"\x89PNG")
+    client = MlflowClient(f"sqlite:///{project.root}/mlruns/mlflow.db")
+    found = runs(client, "fashion-mnist-leaderboard")
+    (parent,) = (run for run in found if "mlflow.parentRunId" not in run.data.tags)
+    nested = {run.data.params["model.name"]: run for run in found if run != parent}
+    assert len(found) == 3
+    assert {run.data.tags["mlflow.parentRunId"] for run in nested.values()} == {parent.info.run_id}
+    assert nested["cnn-32-100"].data.params["train.epochs"] == "1"
+    assert nested["mlp-128-64"].data.tags["gate"] in {"passed", "rejected"}
+    assert not client.search_registered_models()
+
+
+def test_an_unknown_model_is_refused(project: Project):
+    shutil.copytree(ROOT / "benchmarks", project.root / "benchmarks")
+
+    result = project.run(*COMMAND, "cnn-23", code=2)
+
+    assert "cnn-32-100" in result.stderr
+
+
+@pytest.mark.parametrize(("seconds", "accuracy"), [(9, None), (10, 0.80), (29, 0.90), (99, 0.89)])
+def test_accuracy_at_equal_time_is_of_the_last_epoch_that_had_ended(seconds: float, accuracy: float | None):
+    assert reached_after(CURVE, seconds) == accuracy
+
+
+@pytest.mark.parametrize(("accuracy", "seconds"), [(0.5, 10), (0.81, 20), (0.9, 20), (0.91, None)])
+def test_time_to_an_accuracy_is_of_the_first_epoch_that_reached_it(accuracy: float, seconds: float | None):
+    assert seconds_until(CURVE, accuracy) == seconds
