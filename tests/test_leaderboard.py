@@ -27,7 +27,7 @@ def test_the_leaderboard_goes_on_where_it_was(project: Project):
     table = (trials / "leaderboard.md").read_text()
     for name in ("mlp-128-64", "cnn-32-100"):
         accuracy = project.json(f"outputs/trials/{name}-seed1-x0.1/outputs/evaluate/metrics.json")["accuracy"]
-        (row,) = (line for line in table.splitlines() if line.startswith(f"| `{name}`"))
+        row = next(line for line in table.splitlines() if line.startswith(f"| `{name}`"))
         assert f"{accuracy:.2%}" in row
     assert "542,230" in table
     assert (trials / "leaderboard.png").read_bytes().startswith(b"\x89PNG")

@@ -167,12 +167,12 @@ def test_a_server_that_dies_during_training_does_not_cost_the_model(
         "from pathlib import Path\n"
         "from pipeline.steps import Project, run_step\n"
         "from pipeline.tracking import Tracker\n"
-        "import components.train.fit as fit\n"
-        "end = fit.EpochLog.on_epoch_end\n"
+        "import components.train.callbacks as callbacks\n"
+        "end = callbacks.EpochLog.on_epoch_end\n"
         "def on_epoch_end(self, epoch, logs=None):\n"
         "    if epoch == 1: os.killpg(int(sys.argv[1]), signal.SIGKILL)\n"
         "    end(self, epoch, logs)\n"
-        "fit.EpochLog.on_epoch_end = on_epoch_end\n"
+        "callbacks.EpochLog.on_epoch_end = on_epoch_end\n"
         "run_step('train', Project(Path('.').resolve()))"
     )
 

@@ -1,18 +1,19 @@
 """What happens after each epoch: the log, and the state to go on from."""
 
+import json
 import math
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
-import h5py
 import keras
+import numpy as np
 from tqdm import tqdm
 
-from components.common.errors import PipelineError, TrainingError
-from components.common.files import read_json, staged, write_json
+from components.common.errors import TrainingError
+from components.common.files import replacing
 
 Row = dict[str, float]
 
@@ -91,42 +92,46 @@ class TrainingState(keras.callbacks.Callback):  # type: ignore[misc]
     """Keeps weights, optimizer and history after each epoch, so that a killed training goes on.
 
     Keras's own BackupAndRestore writes weights and epoch one after the other: killed in between, it
-    would repeat an epoch on the weights behind it. Here the optimizer's count of steps, in the same
-    file as the weights, says which epoch it was.
+    would repeat an epoch on the weights behind it. Here all is one file, renamed when it is whole.
 
     Args:
-        folder: Holds the states, one folder per run key. States of other runs are removed.
-        run_key: The content of this training.
-        steps: Steps of an epoch.
+        path: The state's file, named after the content of this training. Others beside it are removed.
     """
 
-    def __init__(self, folder: Path, run_key: str, steps: int) -> None:
+    def __init__(self, path: Path) -> None:
         super().__init__()
-        self.folder, self.own, self.steps = folder, folder / run_key, steps
+        self.path = path
         self.history: list[Row] = []
 
     def restore(self, model: keras.Model) -> int:
         """Puts a kept state into a compiled model; returns the number of epochs that it has seen."""
-        for other in self.folder.glob("*"):
-            if other != self.own:
-                shutil.rmtree(other, ignore_errors=True)
-        weights = self.own / "state.weights.h5"
-        if not weights.exists():
+        for other in self.path.parent.glob("*"):
+            if other != self.path:
+                other.unlink(missing_ok=True)
+        if not self.path.exists():
             return 0
         model.optimizer.build(model.trainable_variables)
+        variables = _variables(model)
         try:
-            with h5py.File(weights):  # before anything of it is put into the model
-                history = read_json(self.own / "history.json", "train")
-        except (OSError, PipelineError):
-            print(f"the state kept in {self.own} is damaged: training begins anew")
+            with np.load(self.path) as state:
+                history = json.loads(str(state["history"]))
+                values = [state[str(number)] for number in range(len(variables))]
+        except (OSError, ValueError, KeyError, BadZipFile):
+            print(f"the state kept in {self.path} is damaged: training begins anew")
             return 0
-        model.load_weights(weights)
-        epochs = int(model.optimizer.iterations) // self.steps
-        self.history.extend(history[:epochs])
-        return epochs
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+        self.history.extend(history)
+        return len(history)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Keeps the state; the history is moved into place before the weights that belong to it."""
-        with staged(self.own) as stage:
-            write_json(stage / "history.json", self.history)
-            self.model.save_weights(stage / "state.weights.h5")
+        """Keeps the state."""
+        values: dict[str, Any] = {
+            str(number): np.asarray(v) for number, v in enumerate(_variables(self.model))
+        }
+        with replacing(self.path) as partial, partial.open("wb") as file:
+            np.savez(file, history=json.dumps(self.history), **values)
+
+
+def _variables(model: keras.Model) -> list[keras.Variable]:
+    return [*model.variables, *model.optimizer.variables]

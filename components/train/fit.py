@@ -37,7 +37,6 @@ def fit(
     seed: int,
     on_epoch: Callable[[Row], None],
     state: Path,
-    run_key: str,
 ) -> tuple[keras.Model, list[Row]]:
     """Trains a network, from the last epoch that an earlier, killed call has kept in `state`.
 
@@ -49,8 +48,7 @@ def fit(
         settings: How it is trained.
         seed: Of weights, order and augmentation.
         on_epoch: Called with each epoch's row.
-        state: Folder for the state of unfinished trainings.
-        run_key: Names the content of this training.
+        state: File that keeps the state after each epoch, named after the content of this training.
 
     Returns:
         The network, from raw images to logits, and the rows of its epochs.
@@ -72,8 +70,9 @@ def fit(
         tf.config.experimental.enable_op_determinism()
     steps, steps_per_execution = steps_per_epoch(len(images) // settings.batch_size)
     devices = strategy()
-    if devices.num_replicas_in_sync > 1:  # Keras's loop of several steps fails on replicas
-        steps_per_execution = 1
+    xla = settings.xla
+    if devices.num_replicas_in_sync > 1:  # Keras's XLA and its loop of several steps fail on replicas
+        steps_per_execution, xla = 1, False
     with devices.scope(), _precision(resolve(settings.precision)):
         network = build(shape, FusedBatchNormalization)
         if any(layer.name == "whitening" for layer in network.layers):
@@ -85,9 +84,9 @@ def fit(
             ),
             metrics=["accuracy"],
             steps_per_execution=steps_per_execution,
-            jit_compile=settings.xla,
+            jit_compile=xla,
         )
-        keeper = TrainingState(state, run_key, steps)
+        keeper = TrainingState(state)
         epochs_done = keeper.restore(network)
         if epochs_done:
             print(f"going on after epoch {epochs_done} of {settings.epochs}, kept by a run that was stopped")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import platform
 import resource
-import shutil
 from collections.abc import Callable
 from dataclasses import asdict
 from importlib.metadata import version
@@ -135,6 +134,7 @@ def train(
         data_params.pixel_std,
         settings.l2,
     )
+    kept = state / f"{run['run_key']}.npz"
     rows, held = hold_out(labels, train_params.validation_images, train_params.seed)
     network, history = fit(
         build,
@@ -144,8 +144,7 @@ def train(
         settings,
         seed=train_params.seed,
         on_epoch=on_epoch,
-        state=state,
-        run_key=run["run_key"],
+        state=kept,
     )
     model = exported(network, build, shape, settings, model_params.name)
     seconds = sum(row["seconds"] for row in history)
@@ -171,7 +170,7 @@ def train(
             writer.writeheader()
             writer.writerows(history)
         write_json(stage / "training.json", training)
-    shutil.rmtree(state / run["run_key"], ignore_errors=True)
+    kept.unlink(missing_ok=True)
     return training
 
 
