@@ -130,7 +130,8 @@ def test_two_devices_train_together(subset: Path, tmp_path: Path, trained: Proje
         "from dataclasses import replace\n"
         "fit.accelerators = lambda: ['CPU:0', 'CPU:1']\n"
         "assert fit.strategy().num_replicas_in_sync == 2\n"
-        "network, history = fit_subset(Path(sys.argv[1]), Path(sys.argv[2]), replace(SETTINGS, epochs=4, xla=True))\n"
+        "settings = replace(SETTINGS, epochs=4, xla=True)\n"
+        "network, history = fit_subset(Path(sys.argv[1]), Path(sys.argv[2]), settings)\n"
         "print(json.dumps([row['val_accuracy'] for row in history]))\n"
     )
     root = Path(__file__).parents[1]
