@@ -124,7 +124,10 @@ def test_cutout_sets_a_square_to_the_mean():
     assert all((image == 100).sum() == h * w for image, (h, w) in zip(cut, sizes, strict=True))
 
 
-@pytest.mark.parametrize(("batch_count", "expected"), [(429, (429, 39)), (431, (430, 43)), (10, (10, 10))])
+@pytest.mark.parametrize(
+    ("batch_count", "expected"),
+    [(429, (429, 39)), (431, (430, 43)), (1718, (1716, 52)), (107, (106, 53)), (10, (10, 10))],
+)
 def test_steps_are_whole_executions(batch_count: int, expected: tuple[int, int]):
     assert steps_per_epoch(batch_count) == expected
 
