@@ -32,7 +32,7 @@ def main(model: str, rounds: int) -> None:
     from components.train.precision import resolve
 
     data = Project(ROOT).params().data
-    settings = replace(MODELS[model].settings, epochs=1)
+    settings = replace(MODELS[model].settings, epochs=CALLS * STEPS)  # enough batches, whatever their size
     classes = len(data.classes)
     images, labels = idx.read_split(ROOT / "data", "train", classes)
     shape = Shape(data.height, data.width, classes, data.pixel_mean, data.pixel_std, settings.l2)
@@ -45,9 +45,6 @@ def main(model: str, rounds: int) -> None:
 
     def batches(calls: int) -> tf.data.Dataset:
         return training_batches(images, labels, classes, settings, first_epoch=0, steps=calls * STEPS, seed=1)
-
-    def compiled() -> None:
-        network.compile(make_optimizer(settings, 10_000), loss_of, ["accuracy"], steps_per_execution=STEPS)
 
     optimizer = make_optimizer(settings, 10_000)
     optimizer.build(network.trainable_variables)
@@ -64,7 +61,7 @@ def main(model: str, rounds: int) -> None:
             total += loss
         return total
 
-    compiled()
+    network.compile(make_optimizer(settings, 10_000), loss_of, ["accuracy"], steps_per_execution=STEPS)
 
     def by_fit(calls: int) -> float:
         started = time.perf_counter()

@@ -6,17 +6,22 @@ import re
 from importlib.metadata import version
 from pathlib import Path
 
-from components.common.tensorflow import tensorflow_version
+from components.common.tensorflow import import_tensorflow, tensorflow_version
 from components.train.precision import resolve
 
 
 def describe_machine() -> str:
-    """Processor, cores, memory, operating system, Python and libraries, and what `auto` precision is."""
+    """Processor, memory, GPUs, operating system, Python and libraries, and what `auto` precision is."""
+    import_tensorflow()
+    import tensorflow as tf
+
+    gpus = [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU")]
     found = re.search(r"^model name\s*: (.*)$", _text("/proc/cpuinfo"), re.MULTILINE)
     processor = found[1].strip() if found else platform.processor() or platform.machine()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     return (
-        f"{len(os.sched_getaffinity(0))} cores of {processor}, {memory:.0f} GB of memory, no GPU used, "
+        f"{len(os.sched_getaffinity(0))} cores of {processor}, {memory:.0f} GB of memory, "
+        f"{', '.join(gpu.get('device_name', 'a GPU') for gpu in gpus) or 'no GPU'}, "
         f"{platform.system()}, Python {platform.python_version()}, TensorFlow {tensorflow_version()}, "
         f"Keras {version('keras')}; `precision: auto` is {resolve('auto')}"
     )

@@ -4,6 +4,8 @@ import csv
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,13 +15,13 @@ import click
 from ruamel.yaml import YAML
 
 from components.common.errors import PipelineError
-from components.common.files import read_json
+from components.common.files import content_key, data_version, read_json
 from components.train.models import MODEL_NAMES, MODELS
 from components.train.settings import Settings
-from components.train.step import describe_run
+from components.train.step import code_version, describe_run
 from pipeline.steps import Project
 from pipeline.store import tracking_uri
-from pipeline.tracking import Folders, Tracker
+from pipeline.tracking import RUN_KEY, Folders, Tracker, refusals
 
 ROOT = Path(__file__).parents[1]
 STEPS = ("validate", "train", "evaluate", "gate")
@@ -60,17 +62,18 @@ class Trial:
         YAML().dump(params, root / "params.yaml")
 
     def run(self, tracker: Tracker, parent: str) -> "Result":
-        """Runs the steps that are not done yet, and nests their MLflow run below `parent`.
+        """Trains if that is not done yet, evaluates, judges, and nests the MLflow run below `parent`.
 
         Raises:
             PipelineError: A step failed; it has said why.
         """
         self.prepare(tracker.experiment)
         folders = Folders(**{step: self.project.out(step) for step in STEPS})
-        for step in STEPS[len(STEPS) if self._judged() else 2 if self._trained() else 0 :]:
+        for step in STEPS[2:] if self._trained() else STEPS:
             self._step(step)
         run_id = tracker.record(folders)
-        tracker.client.set_tag(run_id, "mlflow.parentRunId", parent)
+        with refusals():
+            tracker.client.set_tag(run_id, "mlflow.parentRunId", parent)
         return Result(self)
 
     def _step(self, step: str) -> None:
@@ -95,16 +98,6 @@ class Trial:
             return False
         expected = describe_run(ROOT / "data", params.data, params.model, params.train)
         return bool(training["run_key"] == expected["run_key"])
-
-    def _judged(self) -> bool:
-        try:
-            digests = {
-                read_json(self.project.out(step) / f"{name}.json", step)["weights_digest"]
-                for step, name in (("train", "training"), ("evaluate", "evaluation"), ("gate", "gate"))
-            }
-        except PipelineError:
-            return False
-        return self._trained() and len(digests) == 1
 
 
 @dataclass(frozen=True)
@@ -147,6 +140,33 @@ class Result:
     def seconds(self) -> float:
         """Seconds of training, without validation."""
         return float(self.training["cost"]["train_seconds"])
+
+
+@contextmanager
+def parent_run(tracker: Tracker, name: str, scale: float = 1) -> Iterator[str]:
+    """The run that the trials' runs are nested in: one for each version of data and code.
+
+    Raises:
+        TrackingError: The server refused a call or went away.
+    """
+    key = content_key({"data": data_version(ROOT / "data"), "code": code_version(), "scale": scale})
+    client = tracker.client
+    with refusals():
+        found = client.search_runs([tracker.experiment_id], f"tags.{RUN_KEY} = '{key}'", max_results=1)
+        run = found[0] if found else None
+        if run is None:
+            run = client.create_run(tracker.experiment_id, tags={RUN_KEY: key}, run_name=name)
+        client.update_run(run.info.run_id, status="RUNNING")
+    status = "FAILED"
+    try:
+        yield str(run.info.run_id)
+        status = "FINISHED"
+    except KeyboardInterrupt:
+        status = "KILLED"
+        raise
+    finally:
+        with refusals():
+            client.set_terminated(run.info.run_id, status)
 
 
 def reached_after(curve: list[tuple[float, float]], seconds: float) -> float | None:

@@ -112,7 +112,7 @@ class ModelParams(Section):
     def _known(cls, name: str) -> str:
         if name not in MODEL_NAMES:
             close = get_close_matches(name, MODEL_NAMES, n=1)
-            raise ValueError("there is no such model" + (f"; did you mean {close[0]}?" * bool(close)))
+            raise ValueError("there is no such model" + (f"; did you mean {close[0]}?" if close else ""))
         return name
 
 
@@ -201,6 +201,22 @@ class Params(Section):
     gate: GateParams = Field(description="rules of promotion")
     register_: RegisterParams = Field(alias="register", description="the model registry")
     tracking: TrackingParams = Field(description="where runs are recorded")
+
+    @model_validator(mode="after")
+    def _settings_take_effect(self) -> "Params":
+        own, train = MODELS[self.model.name].settings, self.train
+        optimizer, schedule = train.optimizer or own.optimizer, train.schedule or own.schedule
+        ignored = {
+            "momentum": optimizer == "adam" and "with the optimizer adam",
+            "warmup": schedule == "constant" and "with a constant schedule",
+            "l2": not own.l2 and f"on {self.model.name}, which has no weight decay",
+        }
+        for name, where in ignored.items():
+            if where and getattr(train, name):
+                raise ValueError(f"train.{name} does nothing {where}: leave it empty")
+        if optimizer == "nesterov" and not (own.momentum if train.momentum is None else train.momentum):
+            raise ValueError("the optimizer nesterov needs train.momentum, for example 0.9")
+        return self
 
     @model_validator(mode="after")
     def _validation_fits(self) -> "Params":

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
-from tests.conftest import Project, free_port, wait_for_http
+from tests.conftest import NETWORK, Project, free_port, wait_for_http
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
@@ -60,7 +60,7 @@ def test_the_run_list_shows_the_run(page: Page, ui: str, trained: Project):
     key = trained.json("outputs/train/training.json")["run_key"]
     page.goto(f"{ui}/#/experiments/1/runs")
 
-    expect(page.get_by_text(f"house-{key[:8]}").first).to_be_visible()
+    expect(page.get_by_text(f"{NETWORK}-{key[:8]}").first).to_be_visible()
 
 
 def test_a_run_shows_its_accuracy_its_data_and_its_parameters(

@@ -14,7 +14,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from pipeline.store import display_uri, store_folder
-from tests.conftest import MODEL, Project, Server, new_project, runs
+from tests.conftest import MODEL, NETWORK, Project, Server, new_project, runs
 
 
 def test_a_store_that_is_empty_gets_the_whole_run_from_the_files(served: Project, client: MlflowClient):
@@ -24,7 +24,7 @@ def test_a_store_that_is_empty_gets_the_whole_run_from_the_files(served: Project
 
     assert run.info.status == "FINISHED"
     assert run.data.params["train.epochs"] == "2"
-    assert run.data.params["model.name"] == "house"
+    assert run.data.params["model.name"] == NETWORK
     assert run.data.tags["run_key"] == training["run_key"]
     assert run.data.tags["gate"] == "passed"
     assert run.data.tags["mlflow.source.git.commit"] == served.git("rev-parse", "HEAD").strip()

@@ -95,7 +95,7 @@ class TrainingState(keras.callbacks.Callback):  # type: ignore[misc]
     would repeat an epoch on the weights behind it. Here all is one file, renamed when it is whole.
 
     Args:
-        path: The state's file, named after the content of this training. Others beside it are removed.
+        path: The state's file, named after the content of this training.
     """
 
     def __init__(self, path: Path) -> None:
@@ -105,9 +105,8 @@ class TrainingState(keras.callbacks.Callback):  # type: ignore[misc]
 
     def restore(self, model: keras.Model) -> int:
         """Puts a kept state into a compiled model; returns the number of epochs that it has seen."""
-        for other in self.path.parent.glob("*"):
-            if other != self.path:
-                other.unlink(missing_ok=True)
+        for partial in self.path.parent.glob(f".{self.path.name}.*.partial"):  # of a kill amid writing
+            partial.unlink(missing_ok=True)
         if not self.path.exists():
             return 0
         model.optimizer.build(model.trainable_variables)
@@ -116,7 +115,7 @@ class TrainingState(keras.callbacks.Callback):  # type: ignore[misc]
             with np.load(self.path) as state:
                 history = json.loads(str(state["history"]))
                 values = [state[str(number)] for number in range(len(variables))]
-        except (OSError, ValueError, KeyError, BadZipFile):
+        except (OSError, EOFError, ValueError, KeyError, BadZipFile):
             print(f"the state kept in {self.path} is damaged: training begins anew")
             return 0
         for variable, value in zip(variables, values, strict=True):

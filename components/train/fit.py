@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.common import idx
 from components.common.errors import TrainingError
-from components.train.house import whitening_kernel
-from components.train.models import Builder
+from components.train.models import Builder, Entry
 from components.train.precision import resolve
 from components.train.settings import Settings, Shape
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
-STEPS_PER_EXECUTION = range(25, 51)
+STEPS_PER_EXECUTION = range(25, 61)
 """How many steps may run inside TensorFlow between two returns to Python: a third faster than one."""
 VALIDATION_BATCH = 500
 
@@ -28,7 +27,7 @@ Split = tuple[idx.Bytes, idx.Bytes]
 
 
 def fit(
-    build: Builder,
+    entry: Entry,
     training: Split,
     held_out: Split,
     shape: Shape,
@@ -41,7 +40,7 @@ def fit(
     """Trains a network, from the last epoch that an earlier, killed call has kept in `state`.
 
     Args:
-        build: Makes the network.
+        entry: Makes the network. Its settings are not looked at.
         training: Images, uint8 `(n, height, width)`, and labels, uint8 `(n,)`.
         held_out: The same for validation after each epoch.
         shape: What the network needs to know.
@@ -66,17 +65,17 @@ def fit(
 
     images, labels = training
     keras.utils.set_random_seed(seed)
-    if not settings.xla:  # Keras drops XLA when it is on; on a CPU it costs 3 %
-        tf.config.experimental.enable_op_determinism()
     steps, steps_per_execution = steps_per_epoch(len(images) // settings.batch_size)
-    devices = strategy()
-    xla = settings.xla
+    devices, xla = strategy(), settings.xla
     if devices.num_replicas_in_sync > 1:  # Keras's XLA and its loop of several steps fail on replicas
+        print(f"training on {devices.num_replicas_in_sync} devices, step by step and without XLA")
         steps_per_execution, xla = 1, False
+    if not xla:  # Keras drops XLA when this is on; on a CPU it costs 3 %
+        tf.config.experimental.enable_op_determinism()
     with devices.scope(), _precision(resolve(settings.precision)):
-        network = build(shape, FusedBatchNormalization)
-        if any(layer.name == "whitening" for layer in network.layers):
-            network.get_layer("whitening").set_weights([whitening_kernel(images, shape, seed)])
+        network = entry.build(shape, FusedBatchNormalization)
+        if entry.prepare:
+            entry.prepare(network, images, shape, seed)
         network.compile(
             optimizer=make_optimizer(settings, steps * settings.epochs),
             loss=keras.losses.CategoricalCrossentropy(
@@ -97,16 +96,17 @@ def fit(
         )
         one_hot = keras.utils.to_categorical(held_out[1], classes)
         validation = tf.data.Dataset.from_tensor_slices((held_out[0], one_hot)).batch(VALIDATION_BATCH)
-        network.fit(
-            batches,
-            initial_epoch=epochs_done,
-            epochs=settings.epochs,
-            steps_per_epoch=steps,
-            validation_data=without_autotuning(validation),
-            callbacks=[log, keeper],
-            shuffle=False,  # the batches are shuffled already
-            verbose=0,
-        )
+        if epochs_done < settings.epochs:
+            network.fit(
+                batches,
+                initial_epoch=epochs_done,
+                epochs=settings.epochs,
+                steps_per_epoch=steps,
+                validation_data=without_autotuning(validation),
+                callbacks=[log, keeper],
+                shuffle=False,  # the batches are shuffled already
+                verbose=0,
+            )
     return network, log.history
 
 
@@ -114,7 +114,7 @@ def steps_per_epoch(batches: int) -> tuple[int, int]:
     """Steps of an epoch of so many batches, and steps per execution, which must divide them.
 
     Keras rounds an epoch up to whole executions, so what does not divide is left out instead: of
-    each epoch's own shuffle, with ordinary sizes, no batch or one.
+    each epoch's own shuffle, with ordinary sizes, two batches at most.
     """
     if batches < STEPS_PER_EXECUTION.start:
         return batches, batches

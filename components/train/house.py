@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 PATCH = 4
 """Side of the whitened patches in pixels; the front takes every second one in each direction."""
-WHITENING_IMAGES = 5000
+WHITENING_IMAGES, WHITENING_PATCHES = 5000, 3_125_000
+"""As many images, or fewer larger ones, as have so many patches: 400 MB in float64."""
 
 
 def residual(shape: Shape, batch_norm: Any, widths: tuple[int, int, int]) -> keras.Model:
@@ -73,6 +74,11 @@ def residual(shape: Shape, batch_norm: Any, widths: tuple[int, int, int]) -> ker
     return Model(images, logits)
 
 
+def whiten(network: keras.Model, images: Bytes, shape: Shape, seed: int) -> None:
+    """Puts the front's kernel into a network of `residual`."""
+    network.get_layer("whitening").set_weights([whitening_kernel(images, shape, seed)])
+
+
 def whitening_kernel(images: Bytes, shape: Shape, seed: int) -> npt.NDArray[np.float32]:
     """The front's kernel, `(4, 4, 1, 32)`: eigenvectors of the patches' covariance over their deviation.
 
@@ -84,7 +90,9 @@ def whitening_kernel(images: Bytes, shape: Shape, seed: int) -> npt.NDArray[np.f
         shape: Says how pixels are scaled.
         seed: Of the choice of images.
     """
-    chosen = np.random.default_rng(seed).permutation(len(images))[:WHITENING_IMAGES]
+    per_image = (shape.height - PATCH + 1) * (shape.width - PATCH + 1)
+    count = max(1, min(WHITENING_IMAGES, WHITENING_PATCHES // per_image))
+    chosen = np.random.default_rng(seed).permutation(len(images))[:count]
     pixels = (images[chosen] / 255 - shape.pixel_mean) / shape.pixel_std
     patches = np.lib.stride_tricks.sliding_window_view(pixels, (PATCH, PATCH), (1, 2)).reshape(-1, PATCH**2)
     values, vectors = np.linalg.eigh(patches.T @ patches / len(patches))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.common import idx
-from components.common.errors import DataError, ValidationError
+from components.common.errors import DataError, TrainingError, ValidationError
 from components.common.files import (
     content_key,
     data_version,
@@ -125,7 +125,7 @@ def train(
     from components.common.saved_model import weights_digest
     from components.train.network import megaflops
 
-    build, settings = MODELS[model_params.name].build, settings_of(model_params, train_params)
+    entry, settings = MODELS[model_params.name], settings_of(model_params, train_params)
     shape = Shape(
         data_params.height,
         data_params.width,
@@ -136,17 +136,21 @@ def train(
     )
     kept = state / f"{run['run_key']}.npz"
     rows, held = hold_out(labels, train_params.validation_images, train_params.seed)
-    network, history = fit(
-        build,
-        (images[rows], labels[rows]),
-        (images[held], labels[held]),
-        shape,
-        settings,
-        seed=train_params.seed,
-        on_epoch=on_epoch,
-        state=kept,
-    )
-    model = exported(network, build, shape, settings, model_params.name)
+    try:
+        network, history = fit(
+            entry,
+            (images[rows], labels[rows]),
+            (images[held], labels[held]),
+            shape,
+            settings,
+            seed=train_params.seed,
+            on_epoch=on_epoch,
+            state=kept,
+        )
+    except TrainingError:  # going on from there would only end here again
+        kept.unlink(missing_ok=True)
+        raise
+    model = exported(network, entry.build, shape, settings, model_params.name)
     seconds = sum(row["seconds"] for row in history)
     training = run | {
         "weights_digest": weights_digest(model),
