@@ -84,7 +84,7 @@ def test_the_networks_have_these_sizes(subset_params: Params):
     sizes = {name: build_plain(name, subset_params.data).count_params() for name in MODELS}
 
     assert sizes == {
-        "house": 755_680,
+        "house": 661_056,
         "best": 1_086_400,
         "gpu": 1_927_552,
         "cnn-32": 173_738,
@@ -105,12 +105,12 @@ def test_the_house_has_a_frozen_front_and_three_residual_stages(subset_params: P
 
     assert convolutions == [
         ((14, 14, 32), 4 * 4 * 32),
-        ((14, 14, 40), 32 * 40),
-        *[((14, 14, 40), 9 * 40 * 40)] * 2,
-        ((14, 14, 80), 9 * 40 * 80),
-        *[((7, 7, 80), 9 * 80 * 80)] * 2,
-        ((7, 7, 160), 9 * 80 * 160),
-        *[((7, 7, 160), 9 * 160 * 160)] * 2,
+        ((14, 14, 48), 32 * 48),
+        *[((14, 14, 48), 9 * 48 * 48)] * 2,
+        ((14, 14, 96), 9 * 48 * 96),
+        *[((7, 7, 96), 9 * 96 * 96)] * 2,
+        ((7, 7, 128), 9 * 96 * 128),
+        *[((7, 7, 128), 9 * 128 * 128)] * 2,
     ]
     assert sum(row.kind == "Add" for row in layer_table(network)) == 3
     assert frozen == ["whitening"]
