@@ -1,7 +1,7 @@
 """The parameters of the pipeline: `params.yaml`, typed, strict and documented.
 
-Every value stands in the file and none has a default here, so that the file, and DVC's record of
-it, tell the whole truth about a run.
+Every name stands in the file and none has a default here. What is left empty under `train` is the model's
+own (`components/train/models.py`); what a run was trained with is in its `training.json`, whole.
 """
 
 from collections.abc import Iterator

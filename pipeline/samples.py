@@ -47,5 +47,5 @@ def _bars(names: list[str], counts: list[list[int]]) -> bytes:
     axes.invert_yaxis()
     axes.set_xlabel("images")
     axes.margins(x=0.12)
-    axes.legend(frameon=False)
+    drawing.legend(loc="outside upper center", ncols=2, frameon=False)
     return png(drawing)

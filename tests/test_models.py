@@ -78,18 +78,42 @@ def test_a_published_network_has_its_authors_layers(name: str, subset_params: Pa
     assert [(row.kind, row.shape, row.parameters) for row in layer_table(network)] == LAYERS[name]
 
 
-def test_the_published_networks_have_the_published_sizes(subset_params: Params):
+def test_the_networks_have_these_sizes(subset_params: Params):
     from pipeline.models import build_plain
 
-    sizes = {name: build_plain(name, subset_params.data).count_params() for name in LAYERS}
+    sizes = {name: build_plain(name, subset_params.data).count_params() for name in MODELS}
 
     assert sizes == {
+        "house": 661_056,
+        "best": 1_086_400,
+        "gpu": 1_927_552,
         "cnn-32": 173_738,
         "cnn-32-100": 542_230,
         "cnn-64-64-512": 862_410,
         "cnn-3x64-128": 149_642,
         "mlp-128-64": 109_386,
     }
+
+
+def test_the_house_has_a_frozen_front_and_three_residual_stages(subset_params: Params):
+    from components.train.network import layer_table
+    from pipeline.models import build_plain
+
+    network = build_plain("house", subset_params.data)
+    convolutions = [(row.shape, row.parameters) for row in layer_table(network) if row.kind == "Conv2D"]
+    frozen = [layer.name for layer in network.layers if not layer.trainable]
+
+    assert convolutions == [
+        ((14, 14, 32), 4 * 4 * 32),
+        ((14, 14, 48), 32 * 48),
+        *[((14, 14, 48), 9 * 48 * 48)] * 2,
+        ((14, 14, 96), 9 * 48 * 96),
+        *[((7, 7, 96), 9 * 96 * 96)] * 2,
+        ((7, 7, 128), 9 * 96 * 128),
+        *[((7, 7, 128), 9 * 128 * 128)] * 2,
+    ]
+    assert sum(row.kind == "Add" for row in layer_table(network)) == 3
+    assert frozen == ["whitening"]
 
 
 def test_arithmetic_is_counted_in_convolutions_and_dense_layers(subset_params: Params):

@@ -32,6 +32,11 @@ def test_the_projects_own_parameters_are_accepted():
         ("train", "precision", "half", ["train.precision", "auto | float32 | bfloat16"]),
         ("train", "validation_images", 2000, ["train.validation_images", "leave a batch"]),
         ("model", "name", "hause", ["model.name", "did you mean house?"]),
+        ("model", "name", "small-resnet", ["model.name", "no such model", "one of house, best"]),
+        ("train", "l2", 0.1, ["train.l2 does nothing on cnn-32"]),
+        ("train", "momentum", 0.9, ["train.momentum does nothing with the optimizer adam"]),
+        ("train", "warmup", 0.1, ["train.warmup does nothing with a constant schedule"]),
+        ("train", "optimizer", "nesterov", ["nesterov needs train.momentum"]),
         ("gate", "accuracy_min", None, ["gate.accuracy_min"]),
         ("gate", "worst_recall_min", 1.2, ["gate.worst_recall_min", "<= 1", "null"]),
         ("data", "classes", ["a", "a"], ["data.classes", "distinct"]),
@@ -47,6 +52,21 @@ def test_a_wrong_value_is_refused_by_name(section: str, name: str, value: Any, s
 
     for words in says:
         assert words in str(refused.value)
+
+
+def test_a_model_whose_own_batch_is_larger_than_the_data_is_refused():
+    settings = subset_settings()
+    settings["train"] |= {"batch_size": None, "validation_images": 1500}
+
+    with pytest.raises(ParameterError, match=r"leave a batch \(512\)"):
+        params.parse(settings, "params.yaml")
+
+
+def test_a_setting_of_another_optimizer_may_come_with_that_optimizer():
+    settings = subset_settings()
+    settings["train"] |= {"optimizer": "sgd", "momentum": 0.9, "schedule": "triangular", "warmup": 0.1}
+
+    assert params.parse(settings, "params.yaml").train.momentum == 0.9
 
 
 def test_nested_values_are_checked_too():
