@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 
 from components.common.errors import PipelineError
 from components.common.files import content_key, data_version, read_json
-from components.train.models import MODEL_NAMES, MODELS
+from components.train.models import MODEL_NAMES
 from components.train.settings import Settings
 from components.train.step import code_version, describe_run
 from pipeline.steps import Project
@@ -30,22 +30,17 @@ STEPS = ("validate", "train", "evaluate", "gate")
 
 @dataclass(frozen=True)
 class Trial:
-    """A model under its own settings, with a seed, for its own number of epochs times `scale`."""
+    """A model under its own settings, with a seed, for `epochs` or as many as its settings say."""
 
     model: str
     seed: int
-    scale: float = 1.0
+    epochs: int | None = None
 
     @property
     def project(self) -> Project:
         """The folder in which the steps run: parameters of its own, and the project's data."""
-        suffix = "" if self.scale == 1 else f"-x{self.scale:g}"
+        suffix = "" if self.epochs is None else f"-{self.epochs}-epochs"
         return Project(ROOT / "outputs" / "trials" / f"{self.model}-seed{self.seed}{suffix}")
-
-    @property
-    def epochs(self) -> int:
-        """How many epochs are trained."""
-        return max(1, round(MODELS[self.model].settings.epochs * self.scale))
 
     def prepare(self, experiment: str) -> None:
         """Makes the folder, with the project's parameters but for model, training and experiment."""
@@ -57,7 +52,7 @@ class Trial:
         params = YAML().load(ROOT / "params.yaml")
         params["model"]["name"] = self.model
         params["train"] |= dict.fromkeys(Settings.__dataclass_fields__)
-        params["train"] |= {"seed": self.seed, "epochs": None if self.scale == 1 else self.epochs}
+        params["train"] |= {"seed": self.seed, "epochs": self.epochs}
         params["tracking"]["experiment"] = experiment
         YAML().dump(params, root / "params.yaml")
 

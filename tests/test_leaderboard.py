@@ -6,6 +6,7 @@ import sys
 import pytest
 from mlflow import MlflowClient
 
+from benchmarks.leaderboard import trials
 from benchmarks.train import CONTESTANTS, rows_of, summary
 from benchmarks.trial import reached_after, seconds_until
 from tests.conftest import ROOT, Project, runs
@@ -20,15 +21,17 @@ def test_the_leaderboard_goes_on_where_it_was(project: Project):
     )
     trials = project.root / "outputs" / "trials"
     project.run(*COMMAND, "mlp-128-64")
-    first = (trials / "mlp-128-64-seed1-x0.1/outputs/train/training.json").stat().st_mtime_ns
+    first = (trials / "mlp-128-64-seed1-1-epochs/outputs/train/training.json").stat().st_mtime_ns
 
     project.change("gate", "accuracy_min", 0.999)
     project.run(*COMMAND, "mlp-128-64,cnn-32-100")
 
-    assert (trials / "mlp-128-64-seed1-x0.1/outputs/train/training.json").stat().st_mtime_ns == first
+    assert (trials / "mlp-128-64-seed1-1-epochs/outputs/train/training.json").stat().st_mtime_ns == first
     table = (trials / "leaderboard.md").read_text()
     for name in ("mlp-128-64", "cnn-32-100"):
-        accuracy = project.json(f"outputs/trials/{name}-seed1-x0.1/outputs/evaluate/metrics.json")["accuracy"]
+        accuracy = project.json(f"outputs/trials/{name}-seed1-1-epochs/outputs/evaluate/metrics.json")[
+            "accuracy"
+        ]
         row = next(line for line in table.splitlines() if line.startswith(f"| `{name}`"))
         assert f"{accuracy:.2%}" in row
         assert "rejected" in row
@@ -43,6 +46,16 @@ def test_the_leaderboard_goes_on_where_it_was(project: Project):
     assert nested["cnn-32-100"].data.params["train.epochs"] == "1"
     assert nested["mlp-128-64"].data.tags["gate"] == "rejected"
     assert not client.search_registered_models()
+
+
+def test_the_default_model_is_tried_for_fewer_epochs_too():
+    assert [(t.model, t.epochs) for t in trials(["house", "cnn-32"], 1, 1)] == [
+        ("house", None),
+        ("cnn-32", None),
+        ("house", 1),
+        ("house", 3),
+    ]
+    assert [(t.model, t.epochs) for t in trials(["house", "cnn-32"], 1, 0.1)] == [("house", 1), ("cnn-32", 5)]
 
 
 def test_an_unknown_model_is_refused(project: Project):
