@@ -48,7 +48,7 @@ leaderboard: setup ## six models in turn, into docs/leaderboard.md; a quick look
 	@fashion data
 	@python -m benchmarks.leaderboard $(ARGS)
 
-seeds: setup ## our recipes with three seeds each, into docs/seeds.md
+seeds: setup ## our recipes with several seeds each, into docs/seeds.md
 	@fashion data
 	@python -m benchmarks.seeds $(ARGS)
 

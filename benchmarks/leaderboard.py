@@ -130,6 +130,11 @@ def picture(results: list[Result]) -> bytes:
 def write(results: list[Result], scale: float, out: Path) -> Path:
     """Writes `leaderboard.md` and `leaderboard.png` into a folder."""
     seed = results[0].trial.seed
+    short = ""
+    if any(result.trial.epochs in SHORT for result in results) and scale == 1:
+        short = (
+            "`house` is at its best when its learning rate has fallen: it was trained for fewer epochs, too."
+        )
     scaled = "" if scale == 1 else f" **A quick look: {scale:g} times their epochs.**"
     text = f"""# Leaderboard
 
@@ -146,8 +151,7 @@ drifts by 20 to 30 %.
 ![Accuracy against training seconds, and accuracy at equal time](leaderboard.png)
 
 Accuracy at equal time, on the images held out of train (they read about a point above test), at the last
-epoch that had ended by then. A training of `house` is at its best at its end only, when the learning rate has
-fallen: so it was trained for fewer epochs, too.
+epoch that had ended by then. {short}
 
 {equal_time_table(results)}
 
@@ -177,7 +181,9 @@ network that is trained. The saved model of `house` makes two, one on the mirror
 def main(epochs_scale: float, models: list[str]) -> None:
     """Trains what is not trained yet, and writes the table."""
     params = Project(ROOT).params()
-    tracker = Tracker(ROOT, f"{params.tracking.experiment}-leaderboard")
+    tracker = Tracker(
+        ROOT, f"{params.tracking.experiment}-{'leaderboard' if epochs_scale == 1 else 'quick-look'}"
+    )
     everyone, results = trials(models, params.train.seed, epochs_scale), []
     with parent_run(tracker, "leaderboard", epochs_scale) as parent:
         for place, trial in enumerate(everyone, 1):

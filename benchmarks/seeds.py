@@ -42,7 +42,9 @@ def rows_of(results: list[Result]) -> list[tuple[str, ...]]:
 
 @click.command(help=__doc__)
 @click.option("--models", default=",".join(SEEDS), show_default=True, callback=model_names, help="Names.")
-@click.option("--seeds", type=click.IntRange(1, 100), help=f"How many, from 1 on. [default: {SEEDS}, else 3]")
+@click.option(
+    "--seeds", type=click.IntRange(1, 100), help="How many, from 1 on. [default: house 3, best 2, others 3]"
+)
 def main(models: list[str], seeds: int | None) -> None:
     """Trains what is not trained yet, and writes the table."""
     tracker = Tracker(ROOT, f"{Project(ROOT).params().tracking.experiment}-seeds")

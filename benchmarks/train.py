@@ -133,26 +133,33 @@ def rows_of(curves: dict[str, Curve]) -> list[tuple[str, ...]]:
 
 
 def summary(rounds: list[dict[str, Curve]]) -> str:
-    """For each way, the medians over the rounds, in a line."""
+    """For each way, the medians over the rounds that got there, in a line."""
     lines = []
     for contestant in CONTESTANTS:
         ratios, gains, claims = [], [], 0
         for curves in rounds:
             plain, curve = curves[PLAIN.name], curves[contestant.name]
             end, final = plain[-1]
-            ratios.append(speedup(plain, curve, final) or 0.0)
-            gains.append(100 * ((reached_after(curve, end) or 0.0) - final))
+            ratios.append(speedup(plain, curve, final) or None)
+            at_end = reached_after(curve, end)
+            gains.append(None if at_end is None else 100 * (at_end - final))
             claims += seconds_until(curve, CLAIM) is not None
-        lines.append(
-            f"- {contestant.name}: 91.14 % in {claims} of {len(rounds)} rounds"
-            + (
-                f"; {median(ratios):.1f} times as fast to the plain way's final accuracy; "
-                f"{median(gains):+.2f} points after the same seconds"
-                if contestant != PLAIN
-                else ""
+        line = f"- {contestant.name}: 91.14 % in {claims} of {len(rounds)} rounds"
+        if contestant != PLAIN:
+            line += (
+                f"; plain's final accuracy {_over_rounds(ratios, '.1f', ' times as fast')}"
+                f"; after the same seconds {_over_rounds(gains, '+.2f', ' points')}"
             )
-        )
+        lines.append(line)
     return "\n".join(lines)
+
+
+def _over_rounds(values: list[float | None], style: str, unit: str) -> str:
+    there = [value for value in values if value is not None]
+    if not there:
+        return "never"
+    rounds = "" if len(there) == len(values) else f" (in {len(there)} of {len(values)} rounds)"
+    return f"{median(there):{style}}{unit}{rounds}"
 
 
 @click.command(help=__doc__)

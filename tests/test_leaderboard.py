@@ -38,7 +38,7 @@ def test_the_leaderboard_goes_on_where_it_was(project: Project):
     assert "542,230" in table
     assert (trials / "leaderboard.png").read_bytes().startswith(b"\x89PNG")
     client = MlflowClient(f"sqlite:///{project.root}/mlruns/mlflow.db")
-    found = runs(client, "fashion-mnist-leaderboard")
+    found = runs(client, "fashion-mnist-quick-look")
     (parent,) = (run for run in found if "mlflow.parentRunId" not in run.data.tags)
     nested = {run.data.params["model.name"]: run for run in found if run != parent}
     assert len(found) == 3
@@ -90,5 +90,6 @@ def test_the_plain_way_and_ours_are_compared_at_the_same_accuracy_and_the_same_s
     assert rows[2][1:] == ("50", "80.00%", "never", "0.0", "never", "plain never", "-")
     lines = summary([curves, curves]).splitlines()
     assert "91.14 % in 0 of 2 rounds" in lines[0]
-    assert "91.14 % in 2 of 2 rounds; 2.5 times as fast" in lines[1]
-    assert "+3.00 points" in lines[1]
+    assert "91.14 % in 2 of 2 rounds; plain's final accuracy 2.5 times as fast;" in lines[1]
+    assert lines[1].endswith("after the same seconds +3.00 points")
+    assert lines[2].endswith("plain's final accuracy never; after the same seconds never")
