@@ -61,7 +61,9 @@ def main(model: str, rounds: int) -> None:
             total += loss
         return total
 
-    network.compile(make_optimizer(settings, 10_000), loss_of, ["accuracy"], steps_per_execution=STEPS)
+    network.compile(
+        make_optimizer(settings, 10_000), loss_of, metrics=["accuracy"], steps_per_execution=STEPS
+    )
 
     def by_fit(calls: int) -> float:
         started = time.perf_counter()
