@@ -52,7 +52,8 @@ def trials(models: list[str], seed: int, scale: float) -> list[Trial]:
 
 def name_of(trial: Trial) -> str:
     """As the tables say it."""
-    return f"`{trial.model}`" + (f", {trial.epochs} epochs" if trial.epochs else "")
+    epochs = {None: "", 1: ", 1 epoch"}.get(trial.epochs, f", {trial.epochs} epochs")
+    return f"`{trial.model}`{epochs}"
 
 
 def table(results: list[Result]) -> str:
