@@ -2,6 +2,7 @@
 
 import os
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 
 import click
@@ -213,6 +214,8 @@ def main() -> None:
 
 def run_command(command: click.Command) -> None:
     """Runs a command; a fault that the user can mend is two lines, not a traceback."""
+    if isinstance(sys.stdout, TextIOWrapper):  # progress shows in a log file, too
+        sys.stdout.reconfigure(line_buffering=True)
     try:
         command(standalone_mode=False)
     except PipelineError as error:
