@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from ruamel.yaml import YAML
@@ -148,6 +149,17 @@ class Project:
         return self.run("git", *arguments).stdout
 
 
+def environment_of(root: Path) -> dict[str, str]:
+    """What a project's commands see: its own code, and nothing of a repository around it."""
+    return {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": ".",
+        "DVC_SITE_CACHE_DIR": str(root / ".dvc" / "site"),
+        "GIT_CEILING_DIRECTORIES": str(root.parent),
+    }
+
+
 def new_project(root: Path, subset: Path, git: bool = True) -> Project:
     """A project on the subset, nothing of it run yet."""
     root.mkdir(parents=True, exist_ok=True)
@@ -160,14 +172,7 @@ def new_project(root: Path, subset: Path, git: bool = True) -> Project:
             shutil.copy(source, target)
     (root / ".dvc" / ".gitignore").write_text("/config.local\n/tmp\n/cache\n")
     YAML().dump(subset_settings(), root / "params.yaml")
-    environment = {
-        **os.environ,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": ".",
-        "DVC_SITE_CACHE_DIR": str(root / ".dvc" / "site"),
-        "GIT_CEILING_DIRECTORIES": str(root.parent),
-    }
-    project = Project(root, environment)
+    project = Project(root, environment_of(root))
     if git:
         project.init_git()
     project.fashion("data", "adopt", str(subset))
@@ -178,13 +183,18 @@ def new_project(root: Path, subset: Path, git: bool = True) -> Project:
 
 
 @pytest.fixture(scope="session")
-def trained(subset: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project whose pipeline has run. Shared: look, don't touch."""
-    project = new_project(tmp_path_factory.mktemp("trained"), subset)
-    assert project.reproduce() == ["validate", "train", "evaluate", "gate", "register"]
-    project.git("add", "--all")
-    project.git("commit", "--quiet", "--message", "trained")
-    return project
+def trained(subset: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Project:
+    """A project whose pipeline has run, once for all workers. Shared: look, don't touch."""
+    base = tmp_path_factory.getbasetemp()
+    root = (base if worker_id == "master" else base.parent) / "trained" / "project"
+    with FileLock(f"{root.parent}.lock"):
+        if not (root.parent / "done").exists():
+            project = new_project(root, subset)
+            assert project.reproduce() == ["validate", "train", "evaluate", "gate", "register"]
+            project.git("add", "--all")
+            project.git("commit", "--quiet", "--message", "trained")
+            (root.parent / "done").touch()
+    return Project(root, environment_of(root))
 
 
 @pytest.fixture
