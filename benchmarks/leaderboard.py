@@ -19,7 +19,7 @@ from pipeline.cli import run_command
 from pipeline.steps import Project
 from pipeline.tracking import Tracker, refusals
 
-DEFAULT = ("house", "cnn-32", "cnn-32-100", "cnn-64-64-512", "cnn-3x64-128", "mlp-128-64")
+DEFAULT = ("house", "quick", "cnn-32", "cnn-32-100", "cnn-64-64-512", "cnn-3x64-128", "mlp-128-64")
 SHORT = (1, 3)
 """Epochs of `house` in trials of their own: its learning rate falls to nothing only at a training's end."""
 EQUAL_TIMES = (30, 60, 120, 240)

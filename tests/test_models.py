@@ -85,6 +85,7 @@ def test_the_networks_have_these_sizes(subset_params: Params):
 
     assert sizes == {
         "house": 661_056,
+        "quick": 335_552,
         "best": 1_086_400,
         "gpu": 1_927_552,
         "cnn-32": 173_738,

@@ -32,7 +32,7 @@ def test_the_projects_own_parameters_are_accepted():
         ("train", "precision", "half", ["train.precision", "auto | float32 | bfloat16"]),
         ("train", "validation_images", 2000, ["train.validation_images", "leave a batch"]),
         ("model", "name", "hause", ["model.name", "did you mean house?"]),
-        ("model", "name", "small-resnet", ["model.name", "no such model", "one of house, best"]),
+        ("model", "name", "small-resnet", ["model.name", "no such model", "one of house, quick, best"]),
         ("train", "l2", 0.1, ["train.l2 does nothing on cnn-32"]),
         ("train", "momentum", 0.9, ["train.momentum does nothing with the optimizer adam"]),
         ("train", "warmup", 0.1, ["train.warmup does nothing with a constant schedule"]),
