@@ -69,7 +69,7 @@ class EpochLog(keras.callbacks.Callback):  # type: ignore[misc]
                 f"the loss is not finite in epoch {epoch + 1}: {row['loss']}, validation {row['val_loss']}",
                 "lower train.learning_rate; no model was written",
             )
-        row["learning_rate"] = float(keras.ops.convert_to_tensor(self.model.optimizer.learning_rate))
+        row["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         row["seconds"] = round(self.seconds, 3)
         row["images_per_second"] = round(self.steps * self.batch_size / self.seconds, 1)
         self.history.append(row)
