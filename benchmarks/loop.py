@@ -9,8 +9,7 @@ from tabulate import tabulate
 
 from benchmarks.trial import ROOT
 from components.common import idx
-from components.train.models import MODELS
-from components.train.settings import Shape
+from components.train.models import MODELS, shape_of
 from pipeline.cli import run_command
 from pipeline.steps import Project
 
@@ -35,12 +34,11 @@ def main(model: str, rounds: int) -> None:
     settings = replace(MODELS[model].settings, epochs=CALLS * STEPS)  # enough batches, whatever their size
     classes = len(data.classes)
     images, labels = idx.read_split(ROOT / "data", "train", classes)
-    shape = Shape(data.height, data.width, classes, data.pixel_mean, data.pixel_std, settings.l2)
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(1)
     if resolve(settings.precision) == "bfloat16":
         keras.config.set_dtype_policy("mixed_bfloat16")
-    network = MODELS[model].build(shape, FusedBatchNormalization)
+    network = MODELS[model].build(shape_of(data, settings), FusedBatchNormalization)
     loss_of = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=settings.label_smoothing)
 
     def batches(calls: int) -> tf.data.Dataset:

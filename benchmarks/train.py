@@ -19,17 +19,15 @@ import numpy as np
 from tabulate import tabulate
 
 from benchmarks.machine import describe_machine
-from benchmarks.trial import ROOT, reached_after, seconds_until
+from benchmarks.trial import ROOT, Curve, reached_after, seconds_until
 from components.common.errors import PipelineError
 from components.common.files import replacing
-from components.train.models import MODELS
+from components.train.models import MODELS, shape_of
 from pipeline.cli import run_command
 from pipeline.steps import Project
 
 CLAIM = 0.9114
 """The test accuracy that the authors of `cnn-32-100` claim."""
-
-Curve = list[tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -65,12 +63,10 @@ def train_ours(model: str, epochs: int | None, seed: int, out: Path) -> None:
     """Trains by the pipeline's `fit`, with the test set in the place of the held-out images."""
     from components.common import idx
     from components.train.fit import fit, hold_out
-    from components.train.settings import Shape
 
     params = Project(ROOT).params()
     settings = MODELS[model].settings.override({"epochs": epochs})
-    data = params.data
-    classes = len(data.classes)
+    classes = len(params.data.classes)
     images, labels = idx.read_split(ROOT / "data", "train", classes)
     rows, _ = hold_out(labels, params.train.validation_images, seed)
     with tempfile.TemporaryDirectory() as state:
@@ -78,7 +74,7 @@ def train_ours(model: str, epochs: int | None, seed: int, out: Path) -> None:
             MODELS[model],
             (images[rows], labels[rows]),
             idx.read_split(ROOT / "data", "test", classes),
-            Shape(data.height, data.width, classes, data.pixel_mean, data.pixel_std, settings.l2),
+            shape_of(params.data, settings),
             settings,
             seed=seed,
             on_epoch=lambda _: None,

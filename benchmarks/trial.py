@@ -27,6 +27,9 @@ ROOT = Path(__file__).parents[1]
 STEPS = ("validate", "train", "evaluate", "gate")
 """Not register: a comparison makes no versions."""
 
+Curve = list[tuple[float, float]]
+"""After each epoch: seconds of training so far, and accuracy."""
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -125,7 +128,7 @@ class Result:
         return str(self._read("gate", "gate.json")["verdict"])
 
     @cached_property
-    def curve(self) -> list[tuple[float, float]]:
+    def curve(self) -> Curve:
         """After each epoch: seconds of training so far, and accuracy on the held-out images."""
         with (self.trial.project.out("train") / "history.csv").open(newline="", encoding="utf-8") as file:
             rows = [(float(row["seconds"]), float(row["val_accuracy"])) for row in csv.DictReader(file)]
@@ -164,12 +167,12 @@ def parent_run(tracker: Tracker, name: str, scale: float = 1) -> Iterator[str]:
             client.set_terminated(run.info.run_id, status)
 
 
-def reached_after(curve: list[tuple[float, float]], seconds: float) -> float | None:
+def reached_after(curve: Curve, seconds: float) -> float | None:
     """The accuracy of the last epoch that had ended by then, if one had."""
     return next((accuracy for at, accuracy in reversed(curve) if at <= seconds), None)
 
 
-def seconds_until(curve: list[tuple[float, float]], accuracy: float) -> float | None:
+def seconds_until(curve: Curve, accuracy: float) -> float | None:
     """When the first epoch ended that was at least so accurate, if one was."""
     return next((at for at, reached in curve if reached >= accuracy), None)
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from tabulate import tabulate
 
 from components.common.tensorflow import import_tensorflow
-from components.train.models import MODELS
-from components.train.settings import Shape
+from components.train.models import MODELS, shape_of
 from pipeline.params import DataParams
 
 if TYPE_CHECKING:
@@ -22,10 +21,7 @@ def build_plain(name: str, data: DataParams) -> keras.Model:
     import keras
 
     entry = MODELS[name]
-    shape = Shape(
-        data.height, data.width, len(data.classes), data.pixel_mean, data.pixel_std, entry.settings.l2
-    )
-    return entry.build(shape, keras.layers.BatchNormalization)
+    return entry.build(shape_of(data, entry.settings), keras.layers.BatchNormalization)
 
 
 def model_tables(name: str, data: DataParams) -> tuple[keras.Model, str]:

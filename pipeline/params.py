@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from components.common.errors import ParameterError
-from components.train.models import MODEL_NAMES, MODELS
+from components.train.models import MODEL_NAMES, MODELS, settings_of
 from components.train.settings import Optimizer, PrecisionSetting, Schedule
 
 Severity = Annotated[
@@ -204,17 +204,17 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _settings_take_effect(self) -> "Params":
-        own, train = MODELS[self.model.name].settings, self.train
-        optimizer, schedule = train.optimizer or own.optimizer, train.schedule or own.schedule
+        settings = settings_of(self.model, self.train)
         ignored = {
-            "momentum": optimizer == "adam" and "with the optimizer adam",
-            "warmup": schedule == "constant" and "with a constant schedule",
-            "l2": not own.l2 and f"on {self.model.name}, which has no weight decay",
+            "momentum": settings.optimizer == "adam" and "with the optimizer adam",
+            "warmup": settings.schedule == "constant" and "with a constant schedule",
+            "l2": not MODELS[self.model.name].settings.l2
+            and f"on {self.model.name}, which has no weight decay",
         }
         for name, where in ignored.items():
-            if where and getattr(train, name):
+            if where and getattr(self.train, name):
                 raise ValueError(f"train.{name} does nothing {where}: leave it empty")
-        if optimizer == "nesterov" and not (own.momentum if train.momentum is None else train.momentum):
+        if settings.optimizer == "nesterov" and not settings.momentum:
             raise ValueError("the optimizer nesterov needs train.momentum, for example 0.9")
         return self
 
@@ -222,7 +222,7 @@ class Params(Section):
     def _validation_fits(self) -> "Params":
         left = self.data.train_images - self.train.validation_images
         classes = len(self.data.classes)
-        batch = self.train.batch_size or MODELS[self.model.name].settings.batch_size
+        batch = settings_of(self.model, self.train).batch_size
         if self.train.validation_images < classes or left < batch:
             raise ValueError(
                 f"train.validation_images must be at least the number of classes, {classes}, and leave "

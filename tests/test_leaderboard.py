@@ -19,15 +19,15 @@ def test_the_leaderboard_goes_on_where_it_was(project: Project):
     shutil.copytree(
         ROOT / "benchmarks", project.root / "benchmarks", ignore=shutil.ignore_patterns("__pycache__")
     )
-    trials = project.root / "outputs" / "trials"
+    folder = project.root / "outputs" / "trials"
     project.run(*COMMAND, "mlp-128-64")
-    first = (trials / "mlp-128-64-seed1-1-epochs/outputs/train/training.json").stat().st_mtime_ns
+    first = (folder / "mlp-128-64-seed1-1-epochs/outputs/train/training.json").stat().st_mtime_ns
 
     project.change("gate", "accuracy_min", 0.999)
     project.run(*COMMAND, "mlp-128-64,cnn-32-100")
 
-    assert (trials / "mlp-128-64-seed1-1-epochs/outputs/train/training.json").stat().st_mtime_ns == first
-    table = (trials / "leaderboard.md").read_text()
+    assert (folder / "mlp-128-64-seed1-1-epochs/outputs/train/training.json").stat().st_mtime_ns == first
+    table = (folder / "leaderboard.md").read_text()
     for name in ("mlp-128-64", "cnn-32-100"):
         accuracy = project.json(f"outputs/trials/{name}-seed1-1-epochs/outputs/evaluate/metrics.json")[
             "accuracy"
@@ -36,7 +36,7 @@ def test_the_leaderboard_goes_on_where_it_was(project: Project):
         assert f"{accuracy:.2%}" in row
         assert "rejected" in row
     assert "542,230" in table
-    assert (trials / "leaderboard.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / "leaderboard.png").read_bytes().startswith(b"\x89PNG")
     client = MlflowClient(f"sqlite:///{project.root}/mlruns/mlflow.db")
     found = runs(client, "fashion-mnist-quick-look")
     (parent,) = (run for run in found if "mlflow.parentRunId" not in run.data.tags)

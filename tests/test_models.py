@@ -12,8 +12,6 @@ from components.train.settings import Shape
 from pipeline.params import Params
 from tests.conftest import Project
 
-SHAPE = Shape(28, 28, 10, 0.286, 0.353, 5e-4)
-
 INPUT = [("InputLayer", (28, 28), 0), ("Rescaling", (28, 28), 0)]
 LAYERS = {
     "cnn-32": [

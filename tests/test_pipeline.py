@@ -177,6 +177,7 @@ def test_without_git_everything_works_and_the_commit_is_left_out(subset: Path, t
     project = new_project(tmp_path / "unpacked", subset, git=False)
     project.change("model", "name", "house")
     project.change("train", "epochs", 1)
+    project.change("gate", "accuracy_min", 0.1)
 
     summary = project.fashion("run").stdout
 

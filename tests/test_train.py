@@ -13,12 +13,10 @@ from components.common.saved_model import load_model, predict
 from components.train.batches import training_batches
 from components.train.fit import steps_per_epoch
 from components.train.precision import resolve
-from components.train.settings import Settings, Shape
+from components.train.settings import Settings
 from components.train.step import describe_run, train
 from pipeline.params import ModelParams, Params
 from tests.conftest import Project
-
-SHAPE = Shape(28, 28, 10, 0.286, 0.353, 5e-4)
 
 
 def run(data: Path, out: Path, params: Params, **changes: Any) -> dict[str, Any]:

@@ -17,6 +17,8 @@ from components.train.settings import Settings, Shape
 if TYPE_CHECKING:
     import keras
 
+    from pipeline.params import DataParams, ModelParams, TrainParams
+
 Builder = Callable[[Shape, Any], "keras.Model"]
 """Builds a network; the second argument makes its batch normalisation layers, if it has any."""
 Prepare = Callable[["keras.Model", Bytes, Shape, int], None]
@@ -89,3 +91,14 @@ MODELS: dict[str, Entry] = {
     ),
 }
 MODEL_NAMES = tuple(MODELS)
+
+
+def settings_of(model: ModelParams, train: TrainParams) -> Settings:
+    """The model's own settings, with those that `params.yaml` gives in their place."""
+    names = Settings.__dataclass_fields__
+    return MODELS[model.name].settings.override({name: getattr(train, name) for name in names})
+
+
+def shape_of(data: DataParams, settings: Settings) -> Shape:
+    """What a network is told of the data and of its training."""
+    return Shape(data.height, data.width, len(data.classes), data.pixel_mean, data.pixel_std, settings.l2)

@@ -23,9 +23,8 @@ from components.common.files import (
 )
 from components.common.tensorflow import import_tensorflow, tensorflow_version
 from components.train.fit import exported, fit, hold_out
-from components.train.models import MODELS
+from components.train.models import MODELS, settings_of, shape_of
 from components.train.precision import resolve
-from components.train.settings import Settings, Shape
 
 if TYPE_CHECKING:
     from pipeline.params import DataParams, ModelParams, TrainParams
@@ -42,12 +41,6 @@ HISTORY_COLUMNS = (
 )
 
 OnEpoch = Callable[[dict[str, float]], None]
-
-
-def settings_of(model: ModelParams, train: TrainParams) -> Settings:
-    """The model's own settings, with those that `params.yaml` gives in their place."""
-    names = Settings.__dataclass_fields__
-    return MODELS[model.name].settings.override({name: getattr(train, name) for name in names})
 
 
 def describe_run(
@@ -126,14 +119,7 @@ def train(
     from components.train.network import megaflops
 
     entry, settings = MODELS[model_params.name], settings_of(model_params, train_params)
-    shape = Shape(
-        data_params.height,
-        data_params.width,
-        len(data_params.classes),
-        data_params.pixel_mean,
-        data_params.pixel_std,
-        settings.l2,
-    )
+    shape = shape_of(data_params, settings)
     kept = state / f"{run['run_key']}.npz"
     rows, held = hold_out(labels, train_params.validation_images, train_params.seed)
     try:
