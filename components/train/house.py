@@ -19,9 +19,7 @@ WHITENING_IMAGES, WHITENING_PATCHES = 5000, 3_125_000
 """As many images, or fewer larger ones, as have so many patches: 400 MB in float64."""
 
 
-def residual(
-    shape: Shape, batch_norm: Any, widths: tuple[int, int, int], pool_last: bool = False
-) -> keras.Model:
+def residual(shape: Shape, batch_norm: Any, widths: tuple[int, int, int]) -> keras.Model:
     """Three stages of a convolution and a residual block: at half the size, a quarter, and a quarter.
 
     The order of things (pooling before normalisation, global maximum, scaled logits) is that of the
@@ -32,7 +30,6 @@ def residual(
         shape: Of the images, and the weight decay.
         batch_norm: Makes a batch normalisation layer.
         widths: Channels of the three stages.
-        pool_last: The last stage is at an eighth of the size: the cost of more channels there.
 
     Returns:
         A network from raw images, uint8 `(n, height, width)`, to logits `(n, classes)`.
@@ -70,7 +67,7 @@ def residual(
         x = convolve(x, widths[0], size=1)
     x = block(x, widths[0])
     x = block(convolve(x, widths[1], pool=True), widths[1])
-    x = block(convolve(x, widths[2], pool=pool_last), widths[2])
+    x = block(convolve(x, widths[2]), widths[2])
     x = layers.GlobalMaxPooling2D()(x)
     x = layers.Dense(shape.classes, use_bias=False, kernel_regularizer=decay)(x)
     logits = layers.Rescaling(0.25, dtype="float32", name="logits")(x)
