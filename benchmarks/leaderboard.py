@@ -157,8 +157,8 @@ epoch that had ended by then. {short}
 {equal_time_table(results)}
 
 MFLOP are the multiplications and additions of convolutions and dense layers in one forward pass of the
-network that is trained. The saved model of `house` makes two, one on the mirror image; its test accuracy and
-`ms/image` are of that. The claim is the author's, of one run; here 5,000 train images are held out.
+network that is trained. The saved models of `house` and `quick` make two, one on the mirror image; their test
+accuracy and `ms/image` are of that. The claim is the author's, of one run; here 5,000 images are held out.
 """
     out.mkdir(parents=True, exist_ok=True)
     with replacing(out / "leaderboard.png") as partial:

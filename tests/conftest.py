@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -183,17 +184,38 @@ def new_project(root: Path, subset: Path, git: bool = True) -> Project:
 
 
 @pytest.fixture(scope="session")
-def trained(subset: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Project:
-    """A project whose pipeline has run, once for all workers. Shared: look, don't touch."""
+def shared_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder that all workers of this session see."""
     base = tmp_path_factory.getbasetemp()
-    root = (base if worker_id == "master" else base.parent) / "trained" / "project"
-    with FileLock(f"{root.parent}.lock"):
-        if not (root.parent / "done").exists():
+    return base if worker_id == "master" else base.parent
+
+
+@contextmanager
+def made_once(folder: Path) -> Iterator[bool]:
+    """Whether the block should fill the folder: only one worker does, the others wait for it."""
+    with FileLock(f"{folder}.lock"):
+        yield not (folder / "done").exists()
+        (folder / "done").touch()
+
+
+@pytest.fixture(scope="session")
+def trained(subset: Path, shared_folder: Path) -> Project:
+    """A project whose pipeline has run. Shared: look, don't touch."""
+    root = shared_folder / "trained" / "project"
+    with made_once(root.parent) as mine:
+        if mine:
             project = new_project(root, subset)
             assert project.reproduce() == ["validate", "train", "evaluate", "gate", "register"]
             project.git("add", "--all")
             project.git("commit", "--quiet", "--message", "trained")
-            (root.parent / "done").touch()
+    return Project(root, environment_of(root))
+
+
+def without_store(trained: Project, root: Path) -> Project:
+    """A copy of the trained project, whose store of runs got lost."""
+    shutil.copytree(
+        trained.root, root, ignore=shutil.ignore_patterns("__pycache__", "mlflow.db*", "artifacts", "site")
+    )
     return Project(root, environment_of(root))
 
 
@@ -203,12 +225,7 @@ def project(trained: Project, tmp_path: Path) -> Project:
 
     Its store of runs is lost, of which DVC knows nothing: `registration.json` is still there.
     """
-    root = tmp_path / "project"
-    shutil.copytree(
-        trained.root, root, ignore=shutil.ignore_patterns("__pycache__", "mlflow.db*", "artifacts", "site")
-    )
-    environment = trained.environment | {"DVC_SITE_CACHE_DIR": str(root / ".dvc" / "site")}
-    return Project(root, environment)
+    return without_store(trained, tmp_path / "project")
 
 
 def free_port() -> int:
@@ -239,15 +256,15 @@ class Server:
     process: subprocess.Popen[bytes]
 
 
-@pytest.fixture
-def mlflow_server(tmp_path: Path) -> Iterator[Server]:
-    """A real MLflow server, which also serves the artifacts."""
+@contextmanager
+def serving(folder: Path) -> Iterator[Server]:
+    """A real MLflow server on the files of a folder, which also serves the artifacts."""
     port = free_port()
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--backend-store-uri", f"sqlite:///{tmp_path}/server.db", "--workers", "1"]
-    command += ["--artifacts-destination", str(tmp_path / "served"), "--serve-artifacts"]
+    command += ["--backend-store-uri", f"sqlite:///{folder}/server.db", "--workers", "1"]
+    command += ["--artifacts-destination", str(folder / "served"), "--serve-artifacts"]
     environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    with (tmp_path / "server.log").open("wb") as log:
+    with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
     try:
         wait_for_http(f"http://127.0.0.1:{port}/health", process)
@@ -257,6 +274,29 @@ def mlflow_server(tmp_path: Path) -> Iterator[Server]:
         process.wait()
 
 
+@pytest.fixture(scope="session")
+def registered(trained: Project, shared_folder: Path) -> Path:
+    """Folder of the trained project, registered on a server, and of the server's files."""
+    folder = shared_folder / "registered"
+    with made_once(folder) as mine:
+        if mine:
+            project = without_store(trained, folder / "project")
+            (project.root / "mlruns" / "registration.json").unlink()
+            (folder / "server").mkdir()
+            with serving(folder / "server") as server:
+                project.environment["MLFLOW_TRACKING_URI"] = server.url
+                assert project.reproduce() == ["register"]
+    return folder
+
+
+@pytest.fixture
+def mlflow_server(registered: Path, tmp_path: Path) -> Iterator[Server]:
+    """A server on which the trained project is registered."""
+    shutil.copytree(registered / "server", tmp_path / "server")
+    with serving(tmp_path / "server") as server:
+        yield server
+
+
 @pytest.fixture
 def client(mlflow_server: Server) -> MlflowClient:
     """The server's client."""
@@ -264,12 +304,11 @@ def client(mlflow_server: Server) -> MlflowClient:
 
 
 @pytest.fixture
-def served(project: Project, mlflow_server: Server) -> Project:
-    """The trained project, registered on a server."""
-    project.environment["MLFLOW_TRACKING_URI"] = mlflow_server.url
-    (project.root / "mlruns" / "registration.json").unlink()
-    assert project.reproduce() == ["register"]
-    return project
+def served(registered: Path, mlflow_server: Server, tmp_path: Path) -> Project:
+    """The trained project, registered on the server."""
+    root = tmp_path / "project"
+    shutil.copytree(registered / "project", root, ignore=shutil.ignore_patterns("__pycache__", "site"))
+    return Project(root, environment_of(root) | {"MLFLOW_TRACKING_URI": mlflow_server.url})
 
 
 def versions(client: MlflowClient) -> list[int]:

@@ -14,7 +14,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from pipeline.store import display_uri, store_folder
-from tests.conftest import MODEL, NETWORK, Project, Server, new_project, runs
+from tests.conftest import MODEL, NETWORK, Project, Server, runs
 
 
 def test_a_store_that_is_empty_gets_the_whole_run_from_the_files(served: Project, client: MlflowClient):
@@ -156,12 +156,8 @@ def test_ctrl_c_in_the_middle_of_a_write_does_not_lock_the_store(trained: Projec
     assert run.data.metrics["loss"] == 1.0
 
 
-def test_a_server_that_dies_during_training_does_not_cost_the_model(
-    subset: Path, tmp_path: Path, mlflow_server: Server
-):
-    project = new_project(tmp_path / "project", subset)
-    project.fashion("step", "validate")
-    project.change("train", "epochs", 3)
+def test_a_server_that_dies_during_training_does_not_cost_the_model(served: Project, mlflow_server: Server):
+    served.change("train", "epochs", 3)
     script = (
         "import os, signal, sys\n"
         "from pathlib import Path\n"
@@ -176,20 +172,11 @@ def test_a_server_that_dies_during_training_does_not_cost_the_model(
         "run_step('train', Project(Path('.').resolve()))"
     )
 
-    project.run(
-        sys.executable,
-        "-c",
-        script,
-        str(mlflow_server.process.pid),
-        environment={"MLFLOW_TRACKING_URI": mlflow_server.url},
-    )
+    served.run(sys.executable, "-c", script, str(mlflow_server.process.pid))
 
-    assert (project.root / "outputs/train/model.keras").exists()
-    assert project.json("outputs/train/training.json")["params"]["train"]["epochs"] == 3
-    assert (
-        "cannot be reached"
-        in project.fashion("step", "evaluate", code=7, MLFLOW_TRACKING_URI=mlflow_server.url).stderr
-    )
+    assert (served.root / "outputs/train/model.keras").exists()
+    assert served.json("outputs/train/training.json")["params"]["train"]["epochs"] == 3
+    assert "cannot be reached" in served.fashion("step", "evaluate", code=7).stderr
 
 
 @pytest.mark.parametrize("name", ["sqlite:///relative.db", "127.0.0.1:5000", "postgresql://a:secret@b/c"])
