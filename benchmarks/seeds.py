@@ -17,7 +17,8 @@ from pipeline.cli import run_command
 from pipeline.steps import Project
 from pipeline.tracking import Tracker
 
-SEEDS = {"house": 3, "best": 2}
+RECIPES = ("house", "best")
+SEEDS = 3
 COLUMNS = ("model", "seed", "held-out accuracy", "test accuracy", "train s", "weights")
 
 
@@ -41,23 +42,23 @@ def rows_of(results: list[Result]) -> list[tuple[str, ...]]:
 
 
 @click.command(help=__doc__)
-@click.option("--models", default=",".join(SEEDS), show_default=True, callback=model_names, help="Names.")
+@click.option("--models", default=",".join(RECIPES), show_default=True, callback=model_names, help="Names.")
 @click.option(
-    "--seeds", type=click.IntRange(1, 100), help="How many, from 1 on. [default: house 3, best 2, others 3]"
+    "--seeds", default=SEEDS, show_default=True, type=click.IntRange(1, 100), help="How many, from 1 on."
 )
-def main(models: list[str], seeds: int | None) -> None:
+def main(models: list[str], seeds: int) -> None:
     """Trains what is not trained yet, and writes the table."""
     tracker = Tracker(ROOT, f"{Project(ROOT).params().tracking.experiment}-seeds")
     rows = []
     with parent_run(tracker, "seeds") as parent:
         for name in models:
-            results, count = [], seeds or SEEDS.get(name, 3)
-            for seed in range(1, count + 1):
-                print(f"\n== {name}, seed {seed} of {count}", flush=True)
+            results = []
+            for seed in range(1, seeds + 1):
+                print(f"\n== {name}, seed {seed} of {seeds}", flush=True)
                 results.append(Trial(name, seed).run(tracker, parent))
             rows += rows_of(results)
     print(f"\n{tabulate(rows, COLUMNS, disable_numparse=True)}\n\nthe runs: make ui")
-    if set(SEEDS) <= set(models) and (seeds or 3) >= 3:
+    if set(RECIPES) <= set(models) and seeds >= SEEDS:
         text = f"""# Our recipes over seeds
 
 Made by `make seeds` on {datetime.now(UTC):%Y-%m-%d}: {describe_machine()}.
