@@ -20,27 +20,31 @@ def test_the_leaderboard_goes_on_where_it_was(project: Project):
         ROOT / "benchmarks", project.root / "benchmarks", ignore=shutil.ignore_patterns("__pycache__")
     )
     folder = project.root / "outputs" / "trials"
-    training = folder / "mlp-128-64-seed1-1-epochs/outputs/train/training.json"
     project.run(*COMMAND, "mlp-128-64")
-    first = training.stat().st_mtime_ns
+    first = (folder / "mlp-128-64-seed1-1-epochs/outputs/train/training.json").stat().st_mtime_ns
 
     project.change("gate", "accuracy_min", 0.999)
-    project.run(*COMMAND, "mlp-128-64")
+    project.run(*COMMAND, "mlp-128-64,cnn-32-100")
 
-    assert training.stat().st_mtime_ns == first
-    (row,) = [line for line in (folder / "leaderboard.md").read_text().splitlines() if "109,386" in line]
-    accuracy = project.json(f"{training.parents[1]}/evaluate/metrics.json")["accuracy"]
-    assert row.startswith("| `mlp-128-64`, 1 epoch")
-    assert f"{accuracy:.2%}" in row
-    assert "rejected" in row
+    assert (folder / "mlp-128-64-seed1-1-epochs/outputs/train/training.json").stat().st_mtime_ns == first
+    table = (folder / "leaderboard.md").read_text()
+    for name in ("mlp-128-64", "cnn-32-100"):
+        accuracy = project.json(f"outputs/trials/{name}-seed1-1-epochs/outputs/evaluate/metrics.json")[
+            "accuracy"
+        ]
+        row = next(line for line in table.splitlines() if line.startswith(f"| `{name}`"))
+        assert f"{accuracy:.2%}" in row
+        assert "rejected" in row
+    assert "542,230" in table
     assert (folder / "leaderboard.png").read_bytes().startswith(b"\x89PNG")
     client = MlflowClient(f"sqlite:///{project.root}/mlruns/mlflow.db")
-    nested, parent = sorted(
-        runs(client, "fashion-mnist-quick-look"), key=lambda run: "model.name" not in run.data.params
-    )
-    assert nested.data.tags["mlflow.parentRunId"] == parent.info.run_id
-    assert nested.data.params["train.epochs"] == "1"
-    assert nested.data.tags["gate"] == "rejected"
+    found = runs(client, "fashion-mnist-quick-look")
+    (parent,) = (run for run in found if "mlflow.parentRunId" not in run.data.tags)
+    nested = {run.data.params["model.name"]: run for run in found if run != parent}
+    assert len(found) == 3
+    assert {run.data.tags["mlflow.parentRunId"] for run in nested.values()} == {parent.info.run_id}
+    assert nested["cnn-32-100"].data.params["train.epochs"] == "1"
+    assert nested["mlp-128-64"].data.tags["gate"] == "rejected"
     assert not client.search_registered_models()
 
 

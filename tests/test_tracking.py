@@ -157,6 +157,7 @@ def test_ctrl_c_in_the_middle_of_a_write_does_not_lock_the_store(trained: Projec
 
 
 def test_a_server_that_dies_during_training_does_not_cost_the_model(served: Project, mlflow_server: Server):
+    shutil.rmtree(served.root / "outputs" / "train")
     served.change("train", "epochs", 3)
     script = (
         "import os, signal, sys\n"
