@@ -1,8 +1,6 @@
-"""`cnn-32-100` the plain way (`plain_keras.py`) against ours, in turn, as ratios.
+"""`cnn-32-100` the plain way (`plain_keras.py`) against ours, in turn; writes `docs/bench-train.md`.
 
-Each training has a process of its own and is tested after each epoch, off the clock. Ours holds 5,000 images
-out of train, as the pipeline does; the plain way trains on all. Kept in `docs/bench-train.md`, unless with
-fewer rounds.
+With fewer rounds than by default it prints only.
 """
 
 import os
@@ -47,6 +45,10 @@ CONTESTANTS = (
     Contestant("`house`, 2 epochs", "house", 2),
 )
 ROUNDS = 2
+HOW = """`cnn-32-100` the plain way (`plain_keras.py`) against ours, in turn, as ratios.
+
+Each training has a process of its own and is tested after each epoch, off the clock. Ours holds 5,000 images
+out of train, as the pipeline does; the plain way trains on all."""
 COLUMNS = (
     "",
     "train s",
@@ -192,9 +194,7 @@ def main(rounds: int, one: str | None, epochs: int, seed: int, out: Path) -> Non
     ]
     text = (
         f"# The plain way against ours\n\nMade by `make bench-train` on {datetime.now(UTC):%Y-%m-%d}: "
-        f"{describe_machine()}.\n\n{(__doc__ or '').rpartition(' Kept')[0]}\n\n{summary(curves)}\n\n"
-        + "\n\n".join(tables)
-        + "\n"
+        f"{describe_machine()}.\n\n{HOW}\n\n{summary(curves)}\n\n" + "\n\n".join(tables) + "\n"
     )
     print(f"\n{text}")
     if rounds >= ROUNDS:
