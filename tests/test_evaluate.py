@@ -11,7 +11,7 @@ from components.common.files import read_json
 from components.evaluate.metrics import calibration_error, measure, wilson_interval
 from components.evaluate.step import evaluate
 from pipeline.params import Params
-from tests.conftest import Project
+from tests.project import Project
 
 
 def test_wilson_interval_of_published_examples():

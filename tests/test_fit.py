@@ -13,7 +13,7 @@ from components.train.house import whitening_kernel
 from components.train.models import MODELS
 from components.train.precision import resolve
 from components.train.settings import Settings, Shape
-from tests.conftest import Project
+from tests.project import Project
 
 SHAPE = Shape(28, 28, 10, 0.286, 0.353, 5e-4)
 SETTINGS = replace(MODELS["house"].settings, epochs=3, batch_size=64, precision="float32")

@@ -10,7 +10,7 @@ import pytest
 from components.common.errors import PipelineError
 from components.gate.step import gate, judge, verdict
 from pipeline.params import GateParams
-from tests.conftest import Project
+from tests.project import Project
 
 PARAMS = GateParams(
     accuracy_min=0.92,

@@ -17,7 +17,8 @@ from components.common.errors import DataError
 from components.common.files import data_version, file_digest
 from components.ingest.sources import FolderSource, HttpSource
 from components.ingest.step import ingest
-from tests.conftest import ROOT, Project, free_port, new_project
+from tests.conftest import free_port
+from tests.project import ROOT, Project, new_project
 
 LABELS = idx.file_name("test", "labels")
 FAR = HttpSource(f"http://127.0.0.1:{free_port()}/")

@@ -9,7 +9,8 @@ from mlflow import MlflowClient
 from benchmarks.leaderboard import trials
 from benchmarks.train import CONTESTANTS, rows_of, summary
 from benchmarks.trial import reached_after, seconds_until
-from tests.conftest import ROOT, Project, runs
+from tests.conftest import runs
+from tests.project import ROOT, Project
 
 COMMAND = (sys.executable, "-m", "benchmarks.leaderboard", "--epochs-scale", "0.1", "--models")
 CURVE = [(10.0, 0.80), (20.0, 0.90), (30.0, 0.89)]

@@ -10,7 +10,7 @@ from components.common.errors import PipelineError
 from components.train.models import MODELS
 from components.train.settings import Shape
 from pipeline.params import Params
-from tests.conftest import Project
+from tests.project import Project
 
 INPUT = [("InputLayer", (28, 28), 0), ("Rescaling", (28, 28), 0)]
 LAYERS = {

@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 
 from components.common.errors import ParameterError
 from pipeline import params
-from tests.conftest import ROOT, Project, subset_settings
+from tests.project import ROOT, Project, subset_settings
 
 
 def test_the_projects_own_parameters_are_accepted():

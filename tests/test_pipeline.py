@@ -15,7 +15,7 @@ import pytest
 from mlflow import MlflowClient
 from ruamel.yaml import YAML
 
-from tests.conftest import ROOT, Project, new_project
+from tests.project import ROOT, Project, new_project
 
 
 def embedded(project: Project) -> MlflowClient:

@@ -8,7 +8,8 @@ import numpy as np
 from mlflow import MlflowClient
 
 from components.common import idx
-from tests.conftest import MODEL, Project, Server, runs, versions
+from tests.conftest import Server, runs, versions
+from tests.project import MODEL, Project
 
 
 def test_the_version_says_where_it_comes_from(served: Project, client: MlflowClient):

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from tests.conftest import TEST_EACH, TRAIN_EACH, Project
+from tests.project import TEST_EACH, TRAIN_EACH, Project
 
 
 def test_data_show_draws_samples_and_counts_the_classes(project: Project):

@@ -14,7 +14,8 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from pipeline.store import display_uri, store_folder
-from tests.conftest import MODEL, NETWORK, Project, Server, runs
+from tests.conftest import Server, runs
+from tests.project import MODEL, NETWORK, Project
 
 
 def test_a_store_that_is_empty_gets_the_whole_run_from_the_files(served: Project, client: MlflowClient):

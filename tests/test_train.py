@@ -16,7 +16,7 @@ from components.train.precision import resolve
 from components.train.settings import Settings
 from components.train.step import describe_run, train
 from pipeline.params import ModelParams, Params
-from tests.conftest import Project
+from tests.project import Project
 
 
 def run(data: Path, out: Path, params: Params, **changes: Any) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def failures(out: Path) -> dict[tuple[str, str], dict[str, Any]]:
 
 def test_the_real_data_passes_every_expectation_and_has_no_duplicates(real_data: Path, tmp_path: Path):
     from pipeline import params as parameters
-    from tests.conftest import ROOT
+    from tests.project import ROOT
 
     result = run(real_data, tmp_path / "out", parameters.load(ROOT / "params.yaml"))
 
