@@ -7,7 +7,7 @@ READY := .venv/.ready-$(TENSORFLOW)
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup run test lint ui leaderboard seeds bench bench-train bench-loop lock clean
+.PHONY: help setup run test lint ui leaderboard seeds bench bench-train bench-loop image image-gpu lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -59,6 +59,12 @@ bench-train: setup ## the plain Keras way against ours, in turn, into docs/bench
 bench-loop: setup ## Keras's fit against a hand-written loop
 	@fashion data
 	@python -m benchmarks.loop $(ARGS)
+
+image: ## the image of the steps, for CPUs; tagged by commit (variables: infra/image/build)
+	@infra/image/build cpu
+
+image-gpu: ## the same with CUDA
+	@infra/image/build gpu
 
 lock: setup ## the hash locks anew, from pyproject.toml
 	@for kind in cpu gpu; do uv pip compile --quiet --universal --generate-hashes --no-header \
