@@ -80,7 +80,7 @@ def train_ours(model: str, epochs: int | None, seed: int, out: Path) -> None:
             settings,
             seed=seed,
             on_epoch=lambda _: None,
-            state=Path(state) / "state.npz",
+            state=f"{state}/state.npz",
         )
     seconds = np.cumsum([row["seconds"] for row in history])
     accuracies = [row["val_accuracy"] for row in history]

@@ -33,7 +33,7 @@ def fit_subset(
         settings,
         seed=1,
         on_epoch=on_epoch,
-        state=state / "key.npz",
+        state=str(state / "key.npz"),
     )
 
 

@@ -1,10 +1,10 @@
 """What happens after each epoch: the log, and the state to go on from."""
 
+import io
 import json
 import math
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
@@ -12,8 +12,8 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from components.common.errors import TrainingError
-from components.common.files import replacing
+from components.common.errors import StorageError, TrainingError
+from components.common.storage import open_storage
 
 Row = dict[str, float]
 
@@ -92,31 +92,36 @@ class TrainingState(keras.callbacks.Callback):  # type: ignore[misc]
     """Keeps weights, optimizer and history after each epoch, so that a killed training goes on.
 
     Keras's own BackupAndRestore writes weights and epoch one after the other: killed in between, it
-    would repeat an epoch on the weights behind it. Here all is one file, renamed when it is whole.
+    would repeat an epoch on the weights behind it. Here all is one object, seen when it is whole.
+    It is a help, not the result: a storage that fails while training goes on is said, and no more.
 
     Args:
-        path: The state's file, named after the content of this training.
+        place: A file's path or `s3://BUCKET/KEY`, named after the content of this training.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, place: str) -> None:
         super().__init__()
-        self.path = path
+        folder, _, self.name = place.rpartition("/")
+        self.storage = open_storage(folder)
         self.history: list[Row] = []
 
     def restore(self, model: keras.Model) -> int:
-        """Puts a kept state into a compiled model; returns the number of epochs that it has seen."""
-        for partial in self.path.parent.glob(f".{self.path.name}.*.partial"):  # of a kill amid writing
-            partial.unlink(missing_ok=True)
-        if not self.path.exists():
+        """Puts a kept state into a compiled model; returns the number of epochs that it has seen.
+
+        Raises:
+            StorageError: The storage cannot be read.
+        """
+        content = self.storage.read(self.name)
+        if content is None:
             return 0
         model.optimizer.build(model.trainable_variables)
         variables = _variables(model)
         try:
-            with np.load(self.path) as state:
+            with np.load(io.BytesIO(content)) as state:
                 history = json.loads(str(state["history"]))
                 values = [state[str(number)] for number in range(len(variables))]
-        except (OSError, EOFError, ValueError, KeyError, BadZipFile):
-            print(f"the state kept in {self.path} is damaged: training begins anew")
+        except (EOFError, ValueError, KeyError, BadZipFile):
+            print(f"the state kept in {self.storage.place(self.name)} is damaged: training begins anew")
             return 0
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
@@ -128,8 +133,19 @@ class TrainingState(keras.callbacks.Callback):  # type: ignore[misc]
         values: dict[str, Any] = {
             str(number): np.asarray(v) for number, v in enumerate(_variables(self.model))
         }
-        with replacing(self.path) as partial, partial.open("wb") as file:
-            np.savez(file, history=json.dumps(self.history), **values)
+        content = io.BytesIO()
+        np.savez(content, history=json.dumps(self.history), **values)
+        try:
+            self.storage.write(self.name, content.getvalue())
+        except StorageError as error:
+            tqdm.write(f"the state after epoch {epoch + 1} is not kept, training goes on: {error}")
+
+    def remove(self) -> None:
+        """Removes the state, of which nobody has any more use."""
+        try:
+            self.storage.remove(self.name)
+        except StorageError as error:
+            print(f"the state of this training is left behind: {error}")
 
 
 def _variables(model: keras.Model) -> list[keras.Variable]:

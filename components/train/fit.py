@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.common import idx
@@ -35,7 +34,7 @@ def fit(
     *,
     seed: int,
     on_epoch: Callable[[Row], None],
-    state: Path,
+    state: str,
 ) -> tuple[keras.Model, list[Row]]:
     """Trains a network, from the last epoch that an earlier, killed call has kept in `state`.
 
@@ -47,13 +46,15 @@ def fit(
         settings: How it is trained.
         seed: Of weights, order and augmentation.
         on_epoch: Called with each epoch's row.
-        state: File that keeps the state after each epoch, named after the content of this training.
+        state: Path or `s3://BUCKET/KEY` of what keeps the state after each epoch, named after the
+            content of this training.
 
     Returns:
         The network, from raw images to logits, and the rows of its epochs.
 
     Raises:
         TrainingError: The loss is not finite.
+        StorageError: What `state` names cannot be read.
     """
     import keras
     import tensorflow as tf

@@ -78,7 +78,7 @@ def train(
     data: Path,
     validation: Path,
     out: Path,
-    state: Path,
+    state: str,
     data_params: DataParams,
     model_params: ModelParams,
     train_params: TrainParams,
@@ -91,8 +91,9 @@ def train(
         validation: `verdict.json` of the validate step; its verdict must be `passed`.
         out: Folder that receives `model.keras` (uint8 `(n, height, width)` to float32
             probabilities `(n, classes)`, standard Keras layers only), `training.json` and `history.csv`.
-        state: Folder that keeps the state after each epoch until the training has ended. Killed and
-            called again with the same inputs, it goes on from there, to the same weights.
+        state: Folder or `s3://BUCKET/PREFIX` that keeps the state after each epoch until the training
+            has ended. Killed and called again with the same inputs, it goes on from there, to the same
+            weights.
         data_params: Shape and statistics of the data.
         model_params: Which network.
         train_params: How it is trained, where the model's own settings are not wanted.
@@ -105,6 +106,7 @@ def train(
         ValidationError: The data did not pass validation, or is not the data that passed.
         TrainingError: The loss is not finite.
         DataError: A file is damaged or not of the declared shape.
+        StorageError: The disk is full, or what `state` names cannot be read.
     """
     run = describe_run(data, data_params, model_params, train_params)
     check_validated(validation, run["data_version"])
@@ -116,11 +118,12 @@ def train(
 
     import_tensorflow()
     from components.common.saved_model import weights_digest
+    from components.train.callbacks import TrainingState
     from components.train.network import megaflops
 
     entry, settings = MODELS[model_params.name], settings_of(model_params, train_params)
     shape = shape_of(data_params, settings)
-    kept = state / f"{run['run_key']}.npz"
+    kept = f"{state}/{run['run_key']}.npz"
     rows, held = hold_out(labels, train_params.validation_images, train_params.seed)
     try:
         network, history = fit(
@@ -134,7 +137,7 @@ def train(
             state=kept,
         )
     except TrainingError:  # going on from there would only end here again
-        kept.unlink(missing_ok=True)
+        TrainingState(kept).remove()
         raise
     model = exported(network, entry.build, shape, settings, model_params.name)
     seconds = sum(row["seconds"] for row in history)
@@ -160,7 +163,7 @@ def train(
             writer.writeheader()
             writer.writerows(history)
         write_json(stage / "training.json", training)
-    kept.unlink(missing_ok=True)
+    TrainingState(kept).remove()
     return training
 
 
