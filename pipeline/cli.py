@@ -10,6 +10,9 @@ import click
 from components.common.errors import ExitCode, PipelineError
 from components.common.files import as_storage_error
 from components.train.models import MODEL_NAMES, MODELS
+from pipeline.bucket_cli import bucket
+from pipeline.kubeflow.cli import runs, schedule, submit
+from pipeline.kubeflow.commands import compile_, doctor, run_local
 from pipeline.steps import STEP_NAMES, Project
 from pipeline.store import project_root
 
@@ -46,7 +49,8 @@ def step(name: str) -> None:
     """Runs one step, as dvc.yaml does."""
     from pipeline.steps import run_step
 
-    run_step(name, Project(project_root()))
+    project = Project(project_root())
+    click.echo(run_step(name, project, project.params()))
 
 
 @cli.group(invoke_without_command=True)
@@ -191,6 +195,10 @@ def ui(port: int) -> None:
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # starts in half the time
     arguments = ["server", "--backend-store-uri", uri, "--host", "127.0.0.1", "--port", str(port)]
     os.execv(sys.executable, [sys.executable, "-m", "mlflow", *arguments])
+
+
+for command in (bucket, compile_, doctor, run_local, runs, schedule, submit):
+    cli.add_command(command)
 
 
 def _obtain(project: Project, folder: Path | None, replace: bool) -> None:

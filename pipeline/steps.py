@@ -6,8 +6,8 @@ likes; nothing here knows who calls.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,18 +19,34 @@ if TYPE_CHECKING:
     from pipeline.tracking import Tracker
 
 STEP_NAMES = ("validate", "train", "evaluate", "gate", "register")
+SECTIONS: dict[str, tuple[str, ...]] = {
+    "validate": ("data", "validate"),
+    "train": ("data", "model", "train", "tracking"),
+    "evaluate": ("data", "evaluate", "tracking"),
+    "gate": ("gate", "tracking"),
+    "register": ("register", "evaluate", "tracking"),
+}
+"""The sections of `params.yaml` that a step reads: a change of any other does not run it again."""
 
 
 @dataclass(frozen=True)
 class Project:
-    """The places of a project."""
+    """The places of a project.
+
+    Args:
+        root: The folder of `params.yaml`.
+        places: What lies elsewhere than below the root, by `data` or the step that writes it.
+        state: Folder or `s3://BUCKET/PREFIX` for the state of an unfinished training, if not below the root.
+    """
 
     root: Path
+    places: Mapping[str, Path] = field(default_factory=dict)
+    state: str = ""
 
     @property
     def data(self) -> Path:
         """The four IDX files."""
-        return self.root / "data"
+        return self.places.get("data", self.root / "data")
 
     @property
     def registration(self) -> Path:
@@ -38,50 +54,45 @@ class Project:
 
         It lies with the embedded store, so that whoever deletes the store makes DVC register again.
         """
-        return self.root / "mlruns" / "registration.json"
+        return self.places.get("register", self.root / "mlruns" / "registration.json")
 
     def out(self, step: str) -> Path:
         """The folder of a step's files."""
-        return self.root / "outputs" / step
+        return self.places.get(step, self.root / "outputs" / step)
 
     @property
-    def training_state(self) -> Path:
+    def training_state(self) -> str:
         """What an unfinished training goes on from; DVC does not know of it, and does not remove it."""
-        return self.root / "outputs" / ".training"
+        return self.state or str(self.root / "outputs" / ".training")
 
     def params(self) -> parameters.Params:
         """The checked parameters."""
         return parameters.load(self.root / "params.yaml")
 
 
-def run_step(name: str, project: Project) -> None:
-    """Runs one step with the parameters of the project.
+def run_step(name: str, project: Project, params: parameters.Params) -> str:
+    """Runs one step, and returns its result in a line. It reads the sections of `SECTIONS[name]` alone.
 
     Raises:
         PipelineError: Any fault that the user can mend.
     """
-    params = project.params()
     if name != "validate":
         check_server(tracking_uri(project.root))
-    _STEPS[name](project, params)
+    return _STEPS[name](project, params)
 
 
-def _validate(project: Project, params: parameters.Params) -> None:
+def _validate(project: Project, params: parameters.Params) -> str:
     from components.validate.step import validate
-    from pipeline.dataset import manifest
+    from pipeline.dataset import DATA_FILE, manifest
 
-    result = validate(
-        project.data,
-        project.out("validate"),
-        params.data,
-        params.validate_,
-        manifest(project.root).sha256,
-    )
+    described = (project.root / DATA_FILE).exists()  # else whoever fetched the data has verified it
+    digests = manifest(project.root).sha256 if described else None
+    result = validate(project.data, project.out("validate"), params.data, params.validate_, digests)
     count = len(result["expectations"])
-    print(f"validation passed: {count} expectations, {result['warnings']} warnings")
+    return f"validation passed: {count} expectations, {result['warnings']} warnings"
 
 
-def _train(project: Project, params: parameters.Params) -> None:
+def _train(project: Project, params: parameters.Params) -> str:
     from components.train.step import check_validated, describe_run, train
     from pipeline.tracking import Tracker
 
@@ -105,37 +116,36 @@ def _train(project: Project, params: parameters.Params) -> None:
     except TrackingError as error:  # the model is made: do not throw it away
         print(f"the run is not recorded yet, the next step does it: {error}")
     accuracy = training["validation"]["accuracy"]
-    print(f"trained: validation accuracy {accuracy:.4f}, weights {training['weights_digest'][:12]}")
+    return f"trained: validation accuracy {accuracy:.4f}, weights {training['weights_digest'][:12]}"
 
 
-def _evaluate(project: Project, params: parameters.Params) -> None:
+def _evaluate(project: Project, params: parameters.Params) -> str:
     from components.evaluate.step import evaluate
-    from pipeline.tracking import Tracker
 
-    tracker = Tracker(project.root, params.tracking.experiment)
+    tracker = _tracker(project, params)
     metrics = evaluate(
         project.data, project.out("train"), project.out("evaluate"), params.data, params.evaluate
     )
     _record(tracker, project, "evaluate")
     low, high = metrics["accuracy_lower"], metrics["accuracy_upper"]
-    print(f"test accuracy {metrics['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f})")
+    return f"test accuracy {metrics['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f})"
 
 
-def _gate(project: Project, params: parameters.Params) -> None:
-    from components.gate.step import RuleVerdict, gate, gate_table
-    from pipeline.tracking import Tracker
+def _gate(project: Project, params: parameters.Params) -> str:
+    from components.gate.step import RuleVerdict, gate, gate_table, verdict_line
 
+    tracker = _tracker(project, params)
     result = gate(project.out("evaluate"), project.out("gate"), params.gate)
-    print(gate_table([RuleVerdict(**rule) for rule in result["rules"]]))
-    print(f"gate: {result['verdict']}")
-    _record(Tracker(project.root, params.tracking.experiment), project, "gate")
+    rules = [RuleVerdict(**rule) for rule in result["rules"]]
+    print(gate_table(rules))
+    _record(tracker, project, "gate")
+    return f"gate: {verdict_line(rules)}"
 
 
-def _register(project: Project, params: parameters.Params) -> None:
+def _register(project: Project, params: parameters.Params) -> str:
     from components.register.step import register
-    from pipeline.tracking import Tracker
 
-    tracker = Tracker(project.root, params.tracking.experiment)
+    tracker = _tracker(project, params)
     result = register(
         data=project.data,
         trained=project.out("train"),
@@ -146,10 +156,18 @@ def _register(project: Project, params: parameters.Params) -> None:
         evaluate_params=params.evaluate,
         run_id=_record(tracker, project, "gate"),
     )
-    if result.registered:
-        print(f"{result.model_name} version {result.version} is {result.alias}: {result.reason}")
-    else:
-        print(f"not registered: {result.reason}")
+    if not result.registered:
+        return f"not registered: {result.reason}"
+    return f"{result.model_name} version {result.version} is {result.alias}: {result.reason}"
+
+
+def _tracker(project: Project, params: parameters.Params) -> Tracker:
+    from components.common.files import read_json
+    from pipeline.tracking import RUN_KEY, Tracker
+
+    tracker = Tracker(project.root, params.tracking.experiment)
+    tracker.claim(read_json(project.out("train") / "training.json", "train")[RUN_KEY])
+    return tracker
 
 
 def _record(tracker: Tracker, project: Project, until: str) -> str:
@@ -160,7 +178,7 @@ def _record(tracker: Tracker, project: Project, until: str) -> str:
     return tracker.record(Folders(**done))
 
 
-_STEPS: dict[str, Callable[[Project, parameters.Params], None]] = {
+_STEPS: dict[str, Callable[[Project, parameters.Params], str]] = {
     "validate": _validate,
     "train": _train,
     "evaluate": _evaluate,

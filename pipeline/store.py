@@ -128,8 +128,9 @@ def git_version() -> dict[str, str]:
         return result.stdout.strip() if result.returncode == 0 else None
 
     commit = git("rev-parse", "HEAD")
-    if commit is None:
-        return {}
+    if commit is None:  # an image has no git, but the commit that it was built from
+        built = os.environ.get("FASHION_COMMIT")
+        return {"mlflow.source.git.commit": built, "git.dirty": "false"} if built else {}
     code = ("components", "pipeline", "params.yaml", "dvc.yaml", "data.dvc", "pyproject.toml", "requirements")
     changed = git("status", "--porcelain", "--", *code)
     return {"mlflow.source.git.commit": commit, "git.dirty": str(bool(changed)).lower()}

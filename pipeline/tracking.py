@@ -7,6 +7,7 @@ files say, whatever was there before, so that a repeated step adds nothing and a
 import csv
 import getpass
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 
 from components.common.errors import PipelineError, TrackingError, first_line
@@ -25,6 +26,8 @@ from components.train.step import code_version
 from pipeline.store import git_version, is_embedded, open_store, store_folder
 
 RUN_KEY = "run_key"
+PIPELINE_RUN_TAG = "kubeflow_run_id"
+"""Names the pipeline run that a run was last part of, given by the variable FASHION_RUN_ID."""
 HISTORY_METRICS = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "images_per_second")
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 """The UI then opens the views of training, not those of language models."""
@@ -59,9 +62,13 @@ class Tracker:
         self.artifacts = (
             Path(self.uri.removeprefix("sqlite:///")).resolve().parent / "artifacts" if sqlite else None
         )
+        self.injected = os.environ.get("MLFLOW_RUN_ID")
+        self.experiment = experiment
         with refusals():
-            self.experiment = experiment
-            self.experiment_id = self._experiment_id(experiment)
+            if self.injected:  # the platform made a run for this step, in an experiment of its choice
+                self.experiment_id = str(self.client.get_run(self.injected).info.experiment_id)
+            else:
+                self.experiment_id = self._experiment_id(experiment)
 
     def _experiment_id(self, name: str) -> str:
         found = self.client.get_experiment_by_name(name)
@@ -92,6 +99,16 @@ class Tracker:
             [self.experiment_id], f"tags.{RUN_KEY} = '{run_key}'", order_by=["start_time ASC"], max_results=1
         )
         return runs[0] if runs else None
+
+    def claim(self, run_key: str) -> None:
+        """Says of a run, if there is one, that the pipeline run of this process works on it now."""
+        pipeline_run = os.environ.get("FASHION_RUN_ID")
+        if not pipeline_run:
+            return
+        with refusals():
+            run = self.find(run_key)
+            if run and run.data.tags.get(PIPELINE_RUN_TAG) != pipeline_run:
+                self.client.set_tag(run.info.run_id, PIPELINE_RUN_TAG, pipeline_run)
 
     @contextmanager
     def training(self, description: dict[str, Any]) -> Iterator[Callable[[dict[str, float]], None]]:
@@ -177,6 +194,7 @@ class Tracker:
 
     def _ensure_run(self, description: dict[str, Any]) -> str:
         run = self.find(description[RUN_KEY]) or self._create_run(description)
+        self.claim(description[RUN_KEY])
         if not run.data.params:  # new, or its maker was killed right after making it
             params = _flatten(description["params"]) | _flatten(description["libraries"])
             self.client.log_batch(run.info.run_id, params=[Param(k, v) for k, v in params.items()])
@@ -194,6 +212,9 @@ class Tracker:
         }
         if description["code_version"] == code_version():  # else this commit is not what trained it
             tags |= git_version()
+        if self.injected:
+            self.client.log_batch(self.injected, tags=[RunTag(k, v) for k, v in tags.items()])
+            return self.client.get_run(self.injected)
         return self.client.create_run(
             self.experiment_id, tags=tags, run_name=f"{model}-{description[RUN_KEY][:8]}"
         )

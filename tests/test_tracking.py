@@ -171,7 +171,7 @@ def test_a_server_that_dies_during_training_does_not_cost_the_model(served: Proj
         "    if epoch == 1: os.killpg(int(sys.argv[1]), signal.SIGKILL)\n"
         "    end(self, epoch, logs)\n"
         "callbacks.EpochLog.on_epoch_end = on_epoch_end\n"
-        "run_step('train', Project(Path('.').resolve()))"
+        "project = Project(Path('.').resolve()); run_step('train', project, project.params())"
     )
 
     served.run(sys.executable, "-c", script, str(mlflow_server.process.pid))

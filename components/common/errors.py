@@ -15,6 +15,7 @@ class ExitCode(IntEnum):
     TRAINING = 6
     TRACKING = 7
     STORAGE = 8
+    CLUSTER = 9
     INTERRUPTED = 130
 
 
@@ -77,3 +78,9 @@ class StorageError(PipelineError):
     """The disk is full or a path is not writable."""
 
     exit_code = ExitCode.STORAGE
+
+
+class ClusterError(PipelineError):
+    """Kubeflow Pipelines cannot be reached, or refused a call."""
+
+    exit_code = ExitCode.CLUSTER

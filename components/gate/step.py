@@ -105,6 +105,17 @@ def verdict(rules: Sequence[RuleVerdict]) -> Literal["passed", "rejected"]:
     return "passed" if all(rule.passed for rule in rules) else "rejected"
 
 
+def verdict_line(rules: Sequence[RuleVerdict]) -> str:
+    """The verdict in a line: `passed`, or `rejected: accuracy 0.9100 < 0.92`, rule after rule."""
+    opposite = {">=": "<", "<=": ">"}
+    faults = [
+        f"{rule.metric} {rule.reason or f'{rule.value:.4f} {opposite[rule.sign]} {rule.bound}'}"
+        for rule in rules
+        if not rule.passed
+    ]
+    return f"{verdict(rules)}: {', '.join(faults)}" if faults else verdict(rules)
+
+
 def gate_table(rules: Sequence[RuleVerdict], style: str = "simple") -> str:
     """A table for people: each rule with its value, its bound and its verdict."""
     from tabulate import tabulate

@@ -1,0 +1,1 @@
+"""Selection: the best of several trained models, by validation accuracy."""

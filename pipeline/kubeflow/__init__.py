@@ -1,0 +1,1 @@
+"""The same steps as a Kubeflow pipeline: compiled, run locally, submitted, watched, scheduled."""

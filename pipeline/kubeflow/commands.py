@@ -1,0 +1,85 @@
+"""The commands that submit nothing: `fashion compile`, `fashion run-local` and `fashion doctor`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from components.common.errors import ExitCode, PipelineError
+from pipeline.kubeflow.options import cluster_of, cluster_options, connection_options
+from pipeline.store import project_root
+
+
+@click.command("run-local")
+@click.option(
+    "--param", "params", multiple=True, metavar="NAME=VALUE", help="Of the form, or of params.yaml."
+)
+@click.option(
+    "--sweep",
+    "candidates",
+    multiple=True,
+    metavar='"NAME=VALUE ..."',
+    help="A candidate of a sweep; may be repeated.",
+)
+@click.option("--no-cache", is_flag=True, help="Run every step anew.")
+def run_local(params: tuple[str, ...], candidates: tuple[str, ...], no_cache: bool) -> None:
+    """Runs the Kubeflow pipeline on this machine, in KFP's own local runner."""
+    from tabulate import tabulate
+
+    from pipeline.dataset import obtain
+    from pipeline.kubeflow.local import LOG
+    from pipeline.kubeflow.local import run_local as run
+
+    root = project_root()
+    obtain(root)
+    result = run(root, params, candidates, cached=not no_cache)
+    rows = [
+        (s.name, s.state, f"{s.seconds:.0f} s" if s.seconds else "", s.line.partition("\n")[0])
+        for s in result.steps
+    ]
+    click.echo("\n" + tabulate(rows, ("step", "", "time", "result"), disable_numparse=True))
+    if not result.succeeded:
+        raise PipelineError(result.headline, f"all that KFP said is in outputs/kubeflow/{LOG}")
+    click.echo(f"\n{result.headline}")
+
+
+@click.command("compile")
+@cluster_options
+@click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="Another default in the form.")
+@click.option("--sweep", is_flag=True, help="The sweep instead of the one training.")
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="[default: build/pipeline.yaml, build/sweep.yaml]",
+)
+def compile_(params: tuple[str, ...], sweep: bool, output: Path | None, **options: Any) -> None:
+    """Writes the pipeline as KFP's YAML, to upload in KFP's UI."""
+    from pipeline.kubeflow.compiler import compile_pipeline
+    from pipeline.kubeflow.form import form_values
+    from pipeline.params import load
+
+    root = project_root()
+    cluster = cluster_of(options)
+    form = form_values(root, load(root / "params.yaml"), params)
+    path = output or root / "build" / ("sweep.yaml" if sweep else "pipeline.yaml")
+    compile_pipeline(path, "sweep" if sweep else "train", cluster, form)
+    click.echo(f"{path}: image {cluster.image}, code {form['code_version'][:12]}")
+
+
+@click.command()
+@connection_options
+@click.option("--image", default="", help="Of a submission. [default: FASHION_IMAGE, or this commit's]")
+def doctor(host: str | None, namespace: str | None, token_file: Path | None, image: str, **_: str) -> None:
+    """Checks data, DVC remote, bucket, MLflow, KFP and image; exits 1 unless all are ok."""
+    from pipeline.doctor import Target, findings
+
+    ok = True
+    for finding in findings(Target(project_root(), host or "", namespace or "", token_file, image)):
+        ok &= finding.ok
+        click.echo(f"{finding.name:<10}  {'ok' if finding.ok else '--'}  {finding.text}")
+        if finding.hint:
+            click.echo(f"{'':<10}      what to do: {finding.hint}")
+    if not ok:
+        raise SystemExit(ExitCode.FAILED)

@@ -1,0 +1,113 @@
+"""The latest runs, with what MLflow or the steps' notes know of their accuracy and verdict."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from components.common.errors import PipelineError, TrackingError
+from pipeline.kubeflow.client import ENDED, Kfp
+from pipeline.kubeflow.notes import read_notes
+from pipeline.kubeflow.pods import Pods, state_location
+from pipeline.kubeflow.progress import was_stopped
+from pipeline.store import check_server
+
+MOST = 500
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What is known of a run's model; None and an empty text where nothing is."""
+
+    accuracy: float | None = None
+    verdict: str = ""
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """A run of the pipeline.
+
+    Args:
+        run_id: KFP's id of it.
+        name: Its name.
+        state: KFP's word for how far it is; `STOPPED` where somebody ended it.
+        started: When it was submitted.
+        seconds: How long it took; None while it goes on.
+        judged: What is known of its model.
+    """
+
+    run_id: str
+    name: str
+    state: str
+    started: datetime
+    seconds: float | None
+    judged: Judged
+
+
+def latest(kfp: Kfp, experiment: str, limit: int) -> list[RunRow]:
+    """The latest runs of an experiment, the newest first."""
+    runs = kfp.latest_runs(experiment, limit)
+    known = from_mlflow() if runs else {}
+    known |= from_notes(kfp.namespace, [run.run_id for run in runs if run.run_id not in known])
+    rows = []
+    for run in runs:
+        ended = run.state in ENDED
+        rows.append(
+            RunRow(
+                run_id=run.run_id,
+                name=run.display_name,
+                state="STOPPED" if ended and was_stopped(run) else run.state or "PENDING",
+                started=run.created_at,
+                seconds=(run.finished_at - run.created_at).total_seconds() if ended else None,
+                judged=known.get(run.run_id, Judged()),
+            )
+        )
+    return rows
+
+
+def from_mlflow() -> dict[str, Judged]:
+    """What MLflow knows, by the id of the pipeline run; nothing where there is no server, or no answer."""
+    uri = os.environ.get("MLFLOW_TRACKING_URI", "")
+    if not uri:
+        return {}
+    try:
+        check_server(uri)
+    except TrackingError:
+        return {}
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    from pipeline.tracking import PIPELINE_RUN_TAG
+
+    try:
+        client = MlflowClient(uri)
+        experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+        runs = client.search_runs(experiments, f"tags.{PIPELINE_RUN_TAG} != ''", max_results=MOST)
+    except (MlflowException, OSError):
+        return {}
+    known: dict[str, Judged] = {}
+    for run in reversed(runs):  # the oldest first; of a sweep's trainings the judged one has the say
+        run_id, verdict = run.data.tags[PIPELINE_RUN_TAG], run.data.tags.get("gate", "")
+        if verdict or run_id not in known:
+            known[run_id] = Judged(run.data.metrics.get("test_accuracy"), verdict)
+    return known
+
+
+def from_notes(namespace: str, run_ids: Sequence[str]) -> dict[str, Judged]:
+    """What the steps' notes know, by the id of the pipeline run; nothing where they are out of reach."""
+    location = state_location(Pods(namespace)) if run_ids else ""
+    known: dict[str, Judged] = {}
+    for run_id in run_ids if location else ():
+        try:
+            lines = {step: note.line for step, note in read_notes(location, run_id).items()}
+        except PipelineError:  # nor will it answer for the next
+            break
+        accuracy = re.match(r"test accuracy ([\d.]+)", lines.get("evaluate", ""))
+        verdict = re.match(r"gate: (\w+)", lines.get("gate", ""))
+        known[run_id] = Judged(float(accuracy[1]) if accuracy else None, verdict[1] if verdict else "")
+    return known

@@ -1,0 +1,96 @@
+"""What each step of a pipeline run leaves behind: that it began, how it ended, and why.
+
+KFP tells neither the exit handler nor the one who waits why a step failed; a note in the state storage does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import asdict, dataclass, replace
+from typing import Literal
+
+from components.common.errors import PipelineError, StorageError
+from components.common.storage import open_storage
+
+STATE_URL, RUN_ID = "FASHION_STATE_URL", "FASHION_RUN_ID"
+"""Variables that name the storage, and the pipeline run."""
+
+
+@dataclass(frozen=True)
+class Note:
+    """How far a step came.
+
+    Args:
+        step: The step; of a sweep's trainings with the candidate.
+        started: When it began, seconds since 1970.
+        state: `running` for good where the step was killed.
+        seconds: How long it took.
+        line: Its result.
+        error: What was wrong.
+        hint: What to do about it.
+        final: A retry would end the same way.
+    """
+
+    step: str
+    started: float
+    state: Literal["running", "done", "failed"] = "running"
+    seconds: float = 0.0
+    line: str = ""
+    error: str = ""
+    hint: str = ""
+    final: bool = False
+
+
+class Notebook:
+    """The notes of the pipeline run that this step belongs to."""
+
+    def __init__(self) -> None:
+        """Opens the storage.
+
+        Raises:
+            PipelineError: The environment does not name storage and run.
+        """
+        missing = [name for name in (STATE_URL, RUN_ID) if not os.environ.get(name)]
+        if missing:
+            raise PipelineError(
+                f"{' and '.join(missing)} not set", "the ConfigMap fashion-config must name the state storage"
+            )
+        self.storage = open_storage(os.environ[STATE_URL])
+        self.folder = f"runs/{os.environ[RUN_ID]}"
+
+    def read(self, step: str) -> Note | None:
+        """The note of a step, which an earlier try may have left."""
+        content = self.storage.read(self._name(step))
+        return Note(**json.loads(content)) if content else None
+
+    def write(self, note: Note) -> None:
+        """Leaves a note. Storage that does not answer costs the note, not the step."""
+        try:
+            self.storage.write(self._name(note.step), json.dumps(asdict(note)).encode())
+        except StorageError as error:
+            print(f"no note of this step is kept: {error}")
+
+    def close(self, note: Note, **changes: object) -> None:
+        """Leaves the last note of a step."""
+        self.write(replace(note, seconds=round(time.time() - note.started, 1), **changes))  # type: ignore[arg-type]
+
+    def _name(self, step: str) -> str:
+        slug = "".join(c if c.isalnum() or c in "._-" else "-" for c in step)
+        return f"{self.folder}/{slug}.json"
+
+
+def read_notes(location: str, run_id: str) -> dict[str, Note]:
+    """The notes of a pipeline run by step, in the order in which the steps began.
+
+    Raises:
+        StorageError: The storage does not answer.
+    """
+    storage = open_storage(location)
+    notes = []
+    for name in storage.names(f"runs/{run_id}/"):
+        content = storage.read(name)
+        if content:
+            notes.append(Note(**json.loads(content)))
+    return {note.step: note for note in sorted(notes, key=lambda note: note.started)}

@@ -1,0 +1,133 @@
+"""Where and on what a pipeline runs: the settings of a submission, none of which changes a result."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from components.common.errors import ParameterError
+from pipeline.store import git_version
+
+CONFIG_MAP, SECRET = "fashion-config", "fashion-storage"
+"""What the steps' pods take their environment from."""
+CONFIG_KEYS = ("MLFLOW_TRACKING_URI", "FASHION_STATE_URL", "AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION")
+SECRET_KEYS = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "MLFLOW_TRACKING_USERNAME",
+    "MLFLOW_TRACKING_PASSWORD",
+)
+Effect = Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]
+
+
+@dataclass(frozen=True)
+class Toleration:
+    """A taint that the training pod tolerates; with no value, whatever the taint's value is."""
+
+    key: str
+    value: str = ""
+    effect: Effect | None = None
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What a submission asks the cluster for.
+
+    Args:
+        image: The project's image, by digest or by a tag that never moves: the cache goes by its name.
+        gpus: GPUs of a training pod; 0 for a cluster without.
+        accelerator: The resource that the GPU node advertises.
+        node_selector: Labels of the training pod's node. None: NVIDIA's own label where there are GPUs.
+        tolerations: Taints that the training pod tolerates. None: the accelerator's where there are GPUs.
+        cpu: CPUs that a training pod asks for, and how many it may use.
+        memory: Memory that a training pod asks for, and how much it may use, for example `4Gi`.
+        shared_memory: Size of a training pod's `/dev/shm`, which counts as its memory.
+        time_limit: Seconds after which a training pod is ended.
+        retries: How often a step is tried again after its node was lost.
+        backoff: Seconds before the first retry; doubled for each further one, five minutes at most.
+    """
+
+    image: str
+    gpus: int = 1
+    accelerator: str = "nvidia.com/gpu"
+    node_selector: dict[str, str] | None = None
+    tolerations: tuple[Toleration, ...] | None = None
+    cpu: tuple[str, str] = ("1", "8")
+    memory: tuple[str, str] = ("3Gi", "8Gi")
+    shared_memory: str = "1Gi"
+    time_limit: int = 4 * 60 * 60
+    retries: int = 3
+    backoff: int = 30
+    config_map: str = field(default=CONFIG_MAP)
+    secret: str = field(default=SECRET)
+
+    @property
+    def selector(self) -> dict[str, str]:
+        """Labels of the training pod's node."""
+        if self.node_selector is not None:
+            return self.node_selector
+        return {"nvidia.com/gpu.present": "true"} if self.gpus else {}
+
+    @property
+    def tolerated(self) -> tuple[Toleration, ...]:
+        """Taints that the training pod tolerates."""
+        if self.tolerations is not None:
+            return self.tolerations
+        return (Toleration(self.accelerator),) if self.gpus else ()
+
+
+def default_image() -> str:
+    """FASHION_IMAGE, or the name under which `make image` builds this commit."""
+    named = os.environ.get("FASHION_IMAGE")
+    if named:
+        return named
+    commit = git_version().get("mlflow.source.git.commit", "")
+    return f"fashion-pipeline:{commit[:12]}" if commit else ""
+
+
+def check_image(image: str) -> str:
+    """Refuses an image whose name does not tell its content: the cache would serve old results.
+
+    Raises:
+        ParameterError: There is no name, no tag, or the tag is `latest`.
+    """
+    hint = "name it by commit or digest: --image REGISTRY/fashion-pipeline:COMMIT (`make image` prints it)"
+    if not image:
+        raise ParameterError("there is no image: this is not a git repository", hint)
+    name, _, digest = image.partition("@")
+    tag = name.rpartition("/")[2].partition(":")[2]
+    if digest:
+        if not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
+            raise ParameterError(f"the image {image!r} has no digest like sha256:<64 hex digits>", hint)
+    elif tag in ("", "latest"):
+        raise ParameterError(f"the image {image!r} has no tag that stays what it is", hint)
+    return image
+
+
+def parse_toleration(text: str) -> Toleration:
+    """Reads `KEY[=VALUE][:EFFECT]`, as kubectl writes a taint.
+
+    Raises:
+        ParameterError: It is none.
+    """
+    found = re.fullmatch(r"([\w./-]+)(?:=([\w.-]*))?(?::(\w+))?", text)
+    if not found or found[3] not in (None, *get_args(Effect)):
+        raise ParameterError(
+            f"the toleration {text!r} is not KEY[=VALUE][:EFFECT]",
+            f"for example nvidia.com/gpu=present:NoSchedule; effects are {', '.join(get_args(Effect))}",
+        )
+    return Toleration(found[1], found[2] or "", found[3])  # type: ignore[arg-type]
+
+
+def parse_label(text: str) -> tuple[str, str]:
+    """Reads `KEY=VALUE`.
+
+    Raises:
+        ParameterError: It is none.
+    """
+    key, sign, value = text.partition("=")
+    if not key or not sign:
+        raise ParameterError(f"{text!r} is not KEY=VALUE", "for example nvidia.com/gpu.present=true")
+    return key, value

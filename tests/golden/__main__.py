@@ -1,0 +1,28 @@
+"""`python -m tests.golden` compiles the pipelines anew; look at the difference before you commit it."""
+
+from pathlib import Path
+from typing import Any, get_args
+
+from pipeline.kubeflow.compiler import PipelineName, compile_pipeline
+from pipeline.kubeflow.form import form_values
+from pipeline.kubeflow.settings import Cluster
+from pipeline.params import load
+from tests.project import ROOT
+
+CANDIDATES = ["model.name=quick", "model.name=cnn-32-100 train.epochs=3"]
+
+
+def write(folder: Path, name: PipelineName, **cluster: Any) -> Path:
+    """Compiles a pipeline for a code version that does not change with each edit."""
+    remote = ["remote=s3://fashion/dvc"]
+    candidates = CANDIDATES if name == "sweep" else []
+    form = form_values(ROOT, load(ROOT / "params.yaml"), remote, candidates)
+    path = folder / f"{name}.yaml"
+    cluster = {"image": "fashion-pipeline:golden"} | cluster
+    compile_pipeline(path, name, Cluster(**cluster), form | {"code_version": "golden"})
+    return path
+
+
+if __name__ == "__main__":
+    for each in get_args(PipelineName):
+        print(write(Path(__file__).parent, each))
