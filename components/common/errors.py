@@ -75,7 +75,7 @@ class TrackingError(PipelineError):
 
 
 class StorageError(PipelineError):
-    """The disk is full or a path is not writable."""
+    """The disk is full, a path is not writable, or object storage refuses or cannot be reached."""
 
     exit_code = ExitCode.STORAGE
 
