@@ -7,7 +7,7 @@ READY := .venv/.ready-$(TENSORFLOW)
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup run test lint ui leaderboard seeds bench bench-train bench-loop image image-gpu lock clean
+.PHONY: help setup run test e2e lint ui leaderboard seeds bench bench-train bench-loop image image-gpu lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -32,6 +32,10 @@ run: setup ## data, `dvc repro`, registry and summary: a fresh clone to a regist
 test: setup ## the whole test suite, on the real data
 	@fashion data
 	@python -m pytest
+
+e2e: setup ## the pipeline on a real cluster (KFP_HOST, a kubeconfig, and the image on its nodes)
+	@fashion data
+	@python -m pytest -n 0 -s tests/e2e.py
 
 lint: setup ## ruff, ruff format and mypy
 	@ruff check .

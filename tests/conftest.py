@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,15 +134,23 @@ class Server:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Server]:
-    """A real MLflow server on the files of a folder, which also serves the artifacts."""
+def serving(
+    folder: Path, artifacts: str = "", environment: Mapping[str, str] | None = None
+) -> Iterator[Server]:
+    """A real MLflow server on the files of a folder, which also serves the artifacts.
+
+    Args:
+        folder: Where its database is, and its log.
+        artifacts: Where it keeps the artifacts; by default in the folder.
+        environment: Variables of its own.
+    """
     port = free_port()
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--backend-store-uri", f"sqlite:///{folder}/server.db", "--workers", "1"]
-    command += ["--artifacts-destination", str(folder / "served"), "--serve-artifacts"]
-    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    command += ["--artifacts-destination", artifacts or str(folder / "served"), "--serve-artifacts"]
+    variables = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"} | dict(environment or {})
     with (folder / "server.log").open("wb") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+        process = subprocess.Popen(command, env=variables, stdout=log, stderr=log, start_new_session=True)
     try:
         wait_for_http(f"http://127.0.0.1:{port}/health", process)
         yield Server(f"http://127.0.0.1:{port}", process)

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from components.common.storage import s3_client
-from tests.conftest import Server, free_port, wait_for_http
+from tests.conftest import free_port, wait_for_http
 
 Keys = dict[str, str]
 """Credentials, as the environment variables of boto."""
@@ -236,22 +236,3 @@ def proxy(s3: S3Server) -> Iterator[Proxy]:
     with set_environment({"AWS_ENDPOINT_URL": made.url}):
         yield made
     made.die()
-
-
-@contextmanager
-def serving_mlflow(folder: Path, s3: S3Server, artifacts: str) -> Iterator[Server]:
-    """A real MLflow server that alone has the credentials of the bucket in which it keeps the artifacts."""
-    port = free_port()
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--backend-store-uri", f"sqlite:///{folder}/server.db", "--workers", "1"]
-    command += ["--artifacts-destination", artifacts, "--serve-artifacts"]
-    environment = os.environ | s3.environment | {"MLFLOW_S3_ENDPOINT_URL": s3.url}
-    environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
-    with (folder / "server.log").open("wb") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
-    try:
-        wait_for_http(f"http://127.0.0.1:{port}/health", process)
-        yield Server(f"http://127.0.0.1:{port}", process)
-    finally:
-        os.killpg(process.pid, 9)
-        process.wait()

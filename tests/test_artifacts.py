@@ -7,9 +7,9 @@ from mlflow.artifacts import download_artifacts
 
 from components.common.saved_model import load_model
 from components.common.storage import open_storage
-from tests.conftest import runs
+from tests.conftest import runs, serving
 from tests.project import MODEL, Project, without_store
-from tests.servers import S3Server, serving_mlflow, set_environment
+from tests.servers import S3Server, set_environment
 
 pytest_plugins = ("tests.servers",)
 
@@ -22,7 +22,8 @@ def test_a_model_is_registered_in_the_bucket_and_read_back_without_credentials(
     project = Project(copied.root, without_keys | {"HOME": str(tmp_path)})  # nor are there any in a file
     (project.root / "mlruns" / "registration.json").unlink()
 
-    with serving_mlflow(tmp_path, s3, f"s3://{bucket}/mlflow") as server:
+    keys = s3.environment | {"MLFLOW_S3_ENDPOINT_URL": s3.url}  # the server alone has them
+    with serving(tmp_path, f"s3://{bucket}/mlflow", keys) as server:
         project.fashion("step", "register", MLFLOW_TRACKING_URI=server.url)
         with set_environment(dict.fromkeys(s3.environment)):
             client = MlflowClient(server.url)

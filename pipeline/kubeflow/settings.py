@@ -58,8 +58,8 @@ class Cluster:
     memory: tuple[str, str] = ("3Gi", "8Gi")
     shared_memory: str = "1Gi"
     time_limit: int = 4 * 60 * 60
-    retries: int = 3
-    backoff: int = 30
+    retries: int = 2
+    backoff: int = 10
     config_map: str = field(default=CONFIG_MAP)
     secret: str = field(default=SECRET)
 

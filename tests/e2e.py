@@ -1,0 +1,295 @@
+"""The pipeline on a real cluster, looked at from outside: `make e2e`. Not part of `make test`.
+
+Needs KFP_HOST, a kubeconfig for that cluster, and the image of this commit on its nodes (FASHION_IMAGE, if
+it has another name). It deploys infra/kubernetes/overlays/local, puts the data into its bucket, and leaves
+both there. Each test goes on from the one before.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from components.common.storage import open_storage
+from pipeline.kubeflow.settings import default_image
+from tests.conftest import free_port
+from tests.project import CODE, MODEL, ROOT
+
+OVERLAY = ROOT / "infra" / "kubernetes" / "overlays" / "local"
+NAMESPACE = "kubeflow"
+QUICK = ("--param", "model=quick", "--param", "accuracy_min=0.85")
+SMALL = ("--cpu", "500m:2", "--memory", "2Gi:6Gi", "--service-account", "fashion-runner")
+
+
+def kubectl(*arguments: str, stdin: str | None = None) -> str:
+    """Runs kubectl and returns what it printed."""
+    return subprocess.run(
+        ["kubectl", *arguments], input=stdin, capture_output=True, text=True, check=True, timeout=400
+    ).stdout
+
+
+@contextmanager
+def forwarded(service: str, port: int) -> Iterator[str]:
+    """A port of this machine that leads to a service of the cluster."""
+    local = free_port()
+    command = ["kubectl", "-n", "fashion", "port-forward", f"service/{service}", f"{local}:{port}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert "Forwarding" in process.stdout.readline()
+        try:
+            yield f"http://127.0.0.1:{local}"
+        finally:
+            process.terminate()
+
+
+def eventually(what: str, ask: Callable[[], Any], seconds: float = 300) -> Any:
+    """Asks until there is an answer."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if answer := ask():
+            return answer
+        time.sleep(1)
+    pytest.fail(f"{what}: not within {seconds:.0f} s")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A run that was waited for."""
+
+    run_id: str
+    code: int
+    output: str
+
+    def step(self, name: str) -> str:
+        """What the last table says of a step."""
+        table = self.output.rpartition("\nstep ")[2]
+        return next((line for line in table.splitlines() if line.startswith(name)), "")
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The cluster, and a copy of the project that submits to it."""
+
+    root: Path
+    environment: dict[str, str]
+    mlflow: MlflowClient
+
+    def fashion(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Runs `fashion`, and shows what it prints as it does."""
+        print(f"\n$ fashion {' '.join(arguments)}", flush=True)
+        lines = []
+        with subprocess.Popen(
+            ["fashion", *arguments],
+            cwd=self.root,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process:
+            assert process.stdout
+            for line in process.stdout:
+                print(line, end="", flush=True)
+                lines.append(line)
+        return subprocess.CompletedProcess(arguments, process.returncode, "".join(lines))
+
+    def submit(self, *arguments: str) -> Ended:
+        """Submits, and waits."""
+        result = self.fashion("submit", "--wait", *SMALL, *arguments)
+        return Ended(run_id_of(result.stdout), result.returncode, result.stdout)
+
+    def pods(self, run_id: str) -> list[dict[str, Any]]:
+        """The pods of a run."""
+        listed = kubectl("-n", NAMESPACE, "get", "pods", "-l", f"pipeline/runid={run_id}", "-o", "json")
+        return list(json.loads(listed)["items"])
+
+    def training_pod(self, run_id: str) -> dict[str, Any] | None:
+        """The pod that trains: the one that asks for a GPU."""
+        return next((pod for pod in self.pods(run_id) if asks_for_gpu(pod)), None)
+
+    def versions(self) -> list[int]:
+        """Versions of the registered model."""
+        return sorted(int(v.version) for v in self.mlflow.search_model_versions(f"name = '{MODEL}'"))
+
+    def run_of(self, run_id: str) -> Run:
+        """The MLflow run of a pipeline run."""
+        experiment = self.mlflow.get_experiment_by_name(MODEL)
+        assert experiment
+        (run,) = self.mlflow.search_runs([experiment.experiment_id], f"tags.kubeflow_run_id = '{run_id}'")
+        return run
+
+
+def run_id_of(output: str) -> str:
+    """The id in the run's address."""
+    return output.partition("/runs/details/")[2].split()[0]
+
+
+def asks_for_gpu(pod: dict[str, Any]) -> bool:
+    """Whether a container of the pod asks for a GPU."""
+    return any(
+        "nvidia.com/gpu" in container["resources"].get("limits", {})
+        for container in pod["spec"]["containers"]
+    )
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """The cluster with the overlay `local`, the data in its bucket."""
+    assert os.environ.get("KFP_HOST"), "set KFP_HOST to the address of KFP"
+    image = os.environ.get("FASHION_IMAGE") or default_image()
+    manifests = kubectl("kustomize", str(OVERLAY)).replace("fashion-pipeline:unset", image)
+    kubectl("apply", "-f", "-", stdin=manifests)
+    for name in ("s3", "mlflow"):
+        kubectl("-n", "fashion", "rollout", "status", f"deployment/{name}", "--timeout", "5m")
+    root = tmp_path_factory.mktemp("e2e") / "project"
+    for name in CODE:
+        target = root / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, target)
+    keys = (OVERLAY / "fashion-storage.env").read_text().splitlines()
+    with ExitStack() as stack:
+        s3, mlflow = (stack.enter_context(forwarded(n, p)) for n, p in (("s3", 9000), ("mlflow", 5000)))
+        settings = dict(line.split("=", 1) for line in keys if line and not line.startswith("#"))
+        settings |= {"AWS_ENDPOINT_URL": s3, "AWS_DEFAULT_REGION": "us-east-1", "MLFLOW_TRACKING_URI": mlflow}
+        settings |= {"FASHION_STATE_URL": "s3://fashion/state", "FASHION_IMAGE": image}
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        os.environ.update(settings)  # for open_storage below
+        environment = os.environ | {"PATH": path, "PYTHONPATH": "."}
+        for command in (
+            ["config", "core.no_scm", "true"],
+            ["cache", "dir", str(ROOT / ".dvc" / "cache")],
+            ["remote", "add", "--default", "storage", "s3://fashion/dvc"],
+            ["remote", "modify", "storage", "endpointurl", s3],
+            ["checkout", "--quiet", "data.dvc"],
+            ["push", "--quiet", "data.dvc"],
+        ):
+            subprocess.run(["dvc", *command], cwd=root, env=environment, check=True, timeout=300)
+        yield Cluster(root, environment, MlflowClient(mlflow))
+
+
+def test_a_passed_gate_ends_with_a_champion_trained_on_the_gpu_node(cluster: Cluster):
+    ended = cluster.submit(*QUICK, "--param", "epochs=1", "--no-cache")
+
+    assert ended.code == 0
+    run = cluster.run_of(ended.run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["gate"] == "passed"
+    champion = cluster.mlflow.get_model_version_by_alias(MODEL, "champion")
+    versions = cluster.mlflow.search_model_versions(
+        f"name = '{MODEL}' and tag.weights_digest = '{run.data.tags['weights_digest']}'"
+    )
+    assert len(versions) == 1
+    assert int(champion.version) in cluster.versions()
+    pod = cluster.training_pod(ended.run_id)
+    assert pod
+    node = json.loads(kubectl("get", "node", pod["spec"]["nodeName"], "-o", "json"))
+    assert int(node["status"]["allocatable"]["nvidia.com/gpu"]) > 0
+    assert [taint["key"] for taint in node["spec"]["taints"]] == ["nvidia.com/gpu"]
+    others = {p["spec"]["nodeName"] for p in cluster.pods(ended.run_id) if not asks_for_gpu(p)}
+    assert pod["spec"]["nodeName"] not in others
+
+
+def test_an_unchanged_rerun_comes_from_the_cache(cluster: Cluster):
+    before = cluster.versions()
+    ended = cluster.submit(*QUICK, "--param", "epochs=1")
+
+    assert ended.code == 0
+    assert cluster.training_pod(ended.run_id) is None
+    for step in ("parameters", "ingest", "validate", "train", "evaluate"):
+        assert "from cache" in ended.step(step), step
+    assert cluster.versions() == before
+
+
+def test_a_rejected_gate_registers_nothing(cluster: Cluster):
+    before = cluster.versions()
+    ended = cluster.submit(
+        "--param", "model=quick", "--param", "accuracy_min=0.99", "--param", "epochs=1", "--param", "seed=2"
+    )
+
+    assert ended.code == 0
+    assert "skipped" in ended.step("register")
+    assert "rejected: accuracy" in ended.step("gate")
+    run = cluster.run_of(ended.run_id)
+    assert (run.data.tags["gate"], run.info.status) == ("rejected", "FINISHED")
+    assert cluster.versions() == before
+
+
+def test_a_failing_step_shows_its_reason_and_fails_the_mlflow_run(cluster: Cluster):
+    ended = cluster.submit(*QUICK, "--param", "epochs=1", "--param", "train.learning_rate=100")
+
+    assert ended.code == 1
+    assert "the loss is not finite" in ended.step("train")
+    assert "error: " in ended.output
+    assert cluster.run_of(ended.run_id).info.status == "FAILED"
+
+
+def test_a_pod_that_is_deleted_goes_on_from_its_checkpoint_to_the_same_weights(cluster: Cluster):
+    arguments = (*QUICK, "--param", "epochs=4", "--param", "seed=3", "--no-cache")
+    result = cluster.fashion("submit", *SMALL, *arguments)
+    run_id = run_id_of(result.stdout)
+    storage = open_storage("s3://fashion/state")
+
+    eventually("a checkpoint", lambda: storage.names("checkpoints/"), 400)
+    pod = eventually("the training pod", lambda: cluster.training_pod(run_id))
+    kubectl("-n", NAMESPACE, "delete", "pod", pod["metadata"]["name"], "--force", "--grace-period=0")
+    waited = cluster.fashion("runs", "wait", run_id)
+
+    assert waited.returncode == 0
+    survivor = cluster.training_pod(run_id)
+    assert survivor
+    assert survivor["metadata"]["uid"] != pod["metadata"]["uid"]
+    log = kubectl("-n", NAMESPACE, "logs", survivor["metadata"]["name"], "-c", "main")
+    assert "going on after epoch" in log
+    interrupted = cluster.run_of(run_id).data.tags["weights_digest"]
+    assert storage.names("checkpoints/") == []
+    undisturbed = cluster.submit(*arguments)
+    assert undisturbed.code == 0
+    survivor = cluster.training_pod(undisturbed.run_id)
+    assert survivor
+    log = kubectl("-n", NAMESPACE, "logs", survivor["metadata"]["name"], "-c", "main")
+    assert "going on after epoch" not in log
+    assert f"weights {interrupted[:12]}" in undisturbed.step("train")
+
+
+def test_without_enough_gpus_training_waits_and_says_why(cluster: Cluster):
+    result = cluster.fashion(
+        "submit", *SMALL, *QUICK, "--param", "seed=4", "--gpu", "64", "--wait", "--timeout", "90"
+    )
+    run_id = run_id_of(result.stdout)
+
+    pod = cluster.training_pod(run_id)
+    assert pod
+    assert pod["status"]["phase"] == "Pending"
+    assert "Insufficient nvidia.com/gpu" in result.stdout
+    assert result.returncode != 0
+    assert cluster.fashion("runs", "stop", run_id).returncode == 0
+
+
+def test_a_schedule_fires(cluster: Cluster):
+    name = f"e2e {time.time():.0f}"
+    created = cluster.fashion(
+        "schedule", "--cron", "*/20 * * * * *", "--name", name, *SMALL, *QUICK, "--param", "epochs=1"
+    )
+    assert created.returncode == 0
+    try:
+
+        def fired() -> list[str]:
+            return [line for line in cluster.fashion("runs").stdout.splitlines() if name in line]
+
+        eventually("a run of the schedule", fired, 180)
+        assert name in cluster.fashion("schedule", "list").stdout
+        assert cluster.fashion("schedule", "pause", name).returncode == 0
+    finally:
+        assert cluster.fashion("schedule", "delete", name).returncode == 0
+    assert name not in cluster.fashion("schedule", "list").stdout
