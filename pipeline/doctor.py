@@ -62,13 +62,19 @@ def _remote(target: Target) -> str:
     if not remote:
         raise DataError(
             "DVC has no default remote",
-            "`dvc remote add --default storage s3://BUCKET/dvc`, then `dvc push`",
+            "`dvc remote add --default storage s3://BUCKET/dvc`, then `dvc push data.dvc`",
         )
     if not remote.startswith("s3://"):
-        raise DataError(f"DVC's default remote {remote} is not in S3, pods cannot read it", "name one that is")
+        raise DataError(
+            f"DVC's default remote {remote} is not in S3, pods cannot read it", "name one that is"
+        )
     missing = absent(version, remote)
     if missing:
-        raise DataError(f"{remote} lacks {', '.join(missing)}", "`dvc push`")
+        raise DataError(
+            f"{remote} lacks {', '.join(missing)}",
+            f"remove the listing {version[:2]}/{version[2:]} there, without which DVC sees what is missing; "
+            "then `dvc push data.dvc`",
+        )
     return f"{remote} has it"
 
 

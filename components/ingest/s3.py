@@ -68,7 +68,7 @@ def _download(store: Storage, digest: str, suffix: str, what: str) -> bytes:
     # `dvc push` takes a version for complete when its listing is there, and an object for right.
     hint = (
         f"remove that object, if it is there, and the listing of this version (…{LISTING}) from the remote; "
-        "then `dvc push` where `dvc status` finds the data unchanged"
+        "then `dvc push data.dvc` where `dvc status` finds the data unchanged"
     )
     for attempt in range(ATTEMPTS):
         time.sleep(attempt / 4)
