@@ -1,6 +1,5 @@
 """A step inside a pod: its note, its exit code, its retries; and the end of a pipeline run."""
 
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from tests.project import MODEL, Project
 
 
 @pytest.fixture
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A pipeline run with its own state storage."""
     monkeypatch.setenv("FASHION_STATE_URL", str(tmp_path / "state"))
     monkeypatch.setenv("FASHION_RUN_ID", "run-1")

@@ -9,11 +9,10 @@ from mlflow.entities import Run
 from tabulate import tabulate
 
 from components.common.errors import PipelineError, first_line
-from pipeline.kubeflow.notes import RUN_ID, STATE_URL, Note, read_notes
+from pipeline.kubeflow.notes import KILLED, RUN_ID, STATE_URL, Note, read_notes
 from pipeline.tracking import PIPELINE_RUN_TAG, Tracker, refusals
 
 WORDS = {"done": "done", "failed": "**failed**", "running": "**killed**"}
-KILLED = "it was killed: out of memory, its time limit, or a lost node"
 
 
 def finish(state: str, experiment: str, out: Path) -> None:

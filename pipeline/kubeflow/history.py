@@ -50,8 +50,10 @@ class RunRow:
 def latest(kfp: Kfp, experiment: str, limit: int) -> list[RunRow]:
     """The latest runs of an experiment, the newest first."""
     runs = kfp.latest_runs(experiment, limit)
-    known = from_mlflow() if runs else {}
-    known |= from_notes(kfp.namespace, [run.run_id for run in runs if run.run_id not in known])
+    # While a run goes on, MLflow may still have the verdict of an earlier one on the same training.
+    over = [run.run_id for run in runs if run.state in ENDED]
+    known = from_mlflow() if over else {}
+    known |= from_notes(kfp.namespace, [run_id for run_id in over if run_id not in known])
     rows = []
     for run in runs:
         ended = run.state in ENDED
@@ -62,7 +64,7 @@ def latest(kfp: Kfp, experiment: str, limit: int) -> list[RunRow]:
                 state="STOPPED" if ended and was_stopped(run) else run.state or "PENDING",
                 started=run.created_at,
                 seconds=(run.finished_at - run.created_at).total_seconds() if ended else None,
-                judged=known.get(run.run_id, Judged()),
+                judged=known.get(run.run_id, Judged()) if ended else Judged(),
             )
         )
     return rows

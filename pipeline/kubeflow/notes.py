@@ -16,6 +16,8 @@ from components.common.storage import open_storage
 
 STATE_URL, RUN_ID = "FASHION_STATE_URL", "FASHION_RUN_ID"
 """Variables that name the storage, and the pipeline run."""
+KILLED = "it was killed: out of memory, its time limit, or a lost node"
+"""What a note says that was never closed."""
 
 
 @dataclass(frozen=True)

@@ -181,11 +181,11 @@ def cluster_of(options: dict[str, Any]) -> Cluster:
     Raises:
         ParameterError: One of them is none.
     """
-    image = options.pop("image")
+    image, gpus = options.pop("image"), options.pop("gpus")
     labels, taints = options.pop("node_selector"), options.pop("toleration")
     return Cluster(
-        image=check_image(image or default_image()),
-        gpus=options.pop("gpus"),
+        image=check_image(image or default_image(gpus)),
+        gpus=gpus,
         accelerator=options.pop("accelerator"),
         node_selector=dict(map(parse_label, _unless_none(labels))) if labels else None,
         tolerations=tuple(map(parse_toleration, _unless_none(taints))) if taints else None,
@@ -218,6 +218,11 @@ def ordered(
     from pipeline.store import git_version
 
     form = form_values(root, load(root / "params.yaml"), params, candidates)
+    if not form["remote"].startswith("s3://"):
+        raise ParameterError(
+            f"pods cannot read the DVC remote {form['remote']!r}",
+            "`dvc remote add --default storage s3://BUCKET/PREFIX` and `dvc push data.dvc`; or --param remote=s3://…",
+        )
     pipeline: PipelineName = "sweep" if candidates else "train"
     what = f"sweep of {len(candidates)}" if candidates else str(form["model"])
     commit = git_version().get("mlflow.source.git.commit", "")[:7]

@@ -21,7 +21,7 @@ MAIN = "main"
 NOT_YET = frozenset(("ContainerCreating", "PodInitializing"))
 LOG_LINES = 200
 RUN_LABEL = "pipeline/runid"
-ARGO_PREFIX = r"^(task '[^']*' errored: |main: \w+ \(exit code \d+\): )"
+ARGO_PREFIX = r"^(task '[^']*' errored: |main: Error \(exit code \d+\)(: |$))"
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,7 @@ class Step:
         path: Argo's name of it, without the run's.
         within: The conditions, loops and handlers around it.
         looped: Whether there are several of that name.
+        retries: How often it is tried again.
     """
 
     task: str
@@ -56,6 +57,7 @@ class Step:
     path: str
     within: tuple[str, ...] = ()
     looped: bool = False
+    retries: int = 0
 
 
 def progress(run: Any, pods: Sequence[Pod] = ()) -> list[StepState]:
@@ -112,7 +114,7 @@ def _steps(spec: Spec, component: Spec, parent: Step, parameters: Spec) -> Itera
         inner = spec["components"][task["componentRef"]["name"]]
         step = replace(parent, task=name, label=f"{name} {parent.label}".strip(), path=path)
         if "dag" not in inner:
-            yield step
+            yield replace(step, retries=int(task.get("retryPolicy", {}).get("maxRetryCount", 0)))
             continue
         group = replace(step, within=(*parent.within, name), label=parent.label)
         if "parameterIterator" not in task:
@@ -149,16 +151,16 @@ def _state(
         "SUCCEEDED": ("done" if seconds else "cached", "", seconds),
         "FAILED": ("failed", pods[-1].reason if pods else "", seconds),
     }
-    return ends.get(task.state) or (*_underway(pods, without_pods), 0.0)
+    return ends.get(task.state) or (*_underway(step, pods, without_pods), 0.0)
 
 
-def _underway(pods: list[Pod], without_pods: State) -> tuple[State, str]:
+def _underway(step: Step, pods: list[Pod], without_pods: State) -> tuple[State, str]:
     """State and detail of a step that has begun and not ended, by its last pod."""
     last = pods[-1] if pods else None
-    if last is None or last.state == "done":
-        return without_pods, ""
-    if last.state == "failed":
+    if last and last.state == "failed" and len(pods) <= step.retries:
         return "starting", f"again, after: {last.reason or 'a failure'}"
+    if last is None or last.state in ("done", "failed"):  # KFP will say so in a moment
+        return without_pods, ""
     return last.state, last.reason or (f"try {len(pods)}" if len(pods) > 1 else "")
 
 

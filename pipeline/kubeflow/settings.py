@@ -78,13 +78,13 @@ class Cluster:
         return (Toleration(self.accelerator),) if self.gpus else ()
 
 
-def default_image() -> str:
-    """FASHION_IMAGE, or the name under which `make image` builds this commit."""
+def default_image(gpus: int = 0) -> str:
+    """FASHION_IMAGE, or the name under which `make image` (with GPUs `make image-gpu`) builds this commit."""
     named = os.environ.get("FASHION_IMAGE")
     if named:
         return named
     commit = git_version().get("mlflow.source.git.commit", "")
-    return f"fashion-pipeline:{commit[:12]}" if commit else ""
+    return f"fashion-pipeline:{commit[:12]}{'-gpu' if gpus else ''}" if commit else ""
 
 
 def check_image(image: str) -> str:

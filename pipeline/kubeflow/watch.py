@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -14,31 +13,11 @@ from pipeline.kubeflow.connection import UnreachableError
 from pipeline.kubeflow.notes import Note, read_notes
 from pipeline.kubeflow.pods import Pod, Pods, state_location
 from pipeline.kubeflow.progress import StepState, describe, progress, steps_of, was_stopped
+from pipeline.kubeflow.reasons import Failure, why_failed
 
 POLL_SECONDS = 3.0
 PATIENCE = 40
 """Polls in a row without an answer after which waiting is given up."""
-KILLED = "it was killed: out of memory, its time limit, or a lost node"
-REMEDIES = {
-    "OOMKilled": "it had too little memory: --memory",
-    "DeadlineExceeded": "it took too long: --time-limit",
-    "Evicted": "its node ran out of something; try again",
-}
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why a run failed.
-
-    Args:
-        step: The step that failed, or an empty text where none is known.
-        error: What was wrong.
-        hint: What to do about it.
-    """
-
-    step: str
-    error: str
-    hint: str = ""
 
 
 @dataclass(frozen=True)
@@ -119,7 +98,7 @@ def _ended(kfp: Kfp, run: Any, steps: list[StepState], pods: Pods, seen: Sequenc
     if stopped:
         failure = Failure("", "somebody stopped the run")
     elif run.state != "SUCCEEDED":
-        failure = _failure(kfp, run, steps, notes, pods, seen)
+        failure = why_failed(run, kfp.url(run.run_id), steps, notes, pods, seen)
     return Ended(
         run_id=run.run_id,
         state="STOPPED" if stopped else run.state,
@@ -137,36 +116,6 @@ def _notes(run_id: str, pods: Pods) -> dict[str, Note]:
         return read_notes(location, run_id) if location else {}
     except PipelineError:  # they are a help, no condition
         return {}
-
-
-def _failure(
-    kfp: Kfp, run: Any, steps: list[StepState], notes: dict[str, Note], pods: Pods, seen: Sequence[Pod]
-) -> Failure:
-    """The step that failed, and why: from its note, its pod's last words, from Argo, or from its log."""
-    failed = next((step for step in steps if step.state == "failed"), None)
-    name, path = (failed.step, failed.path) if failed else (_failed_driver(run), "root")
-    note = notes.get(name)
-    if note and note.state == "failed":
-        return Failure(name, note.error, note.hint)
-    mine = [pod for pod in seen if pod.path.startswith(f"{path}.executor")]
-    reasons = [mine[-1].reason] if mine else []
-    reasons += [text for place, text in sorted(pods.faults(run.run_id).items()) if place.startswith(path)]
-    for text in (*reasons, pods.log(mine[-1]) if mine else ""):
-        said = re.findall(r"^error: (.*(?:\n  .*)*)(?:\nwhat to do: (.*))?", text, re.MULTILINE)
-        if said:
-            return Failure(name, *said[-1])
-    reason = next(filter(None, reasons), KILLED if note else "")
-    if not reason:
-        return Failure(name, "KFP does not tell why", f"look at {kfp.url(run.run_id)}")
-    return Failure(name, reason, REMEDIES.get(reason.partition(":")[0], ""))
-
-
-def _failed_driver(run: Any) -> str:
-    """The step that failed before it began, or an empty text."""
-    tasks = (run.run_details and run.run_details.task_details) or ()
-    names = [str(task.display_name) for task in tasks if task.display_name and task.state == "FAILED"]
-    drivers = (name.removesuffix("-driver") for name in names if name.endswith("-driver"))
-    return next((name for name in drivers if name != "root"), "")
 
 
 def _told(step: StepState | None) -> tuple[str, str] | None:

@@ -1,0 +1,292 @@
+"""`fashion submit`, `schedule` and `runs`, with the project's own pipelines, against KFP's REST API."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from components.common.errors import ClusterError, ExitCode, ParameterError, PipelineError
+from pipeline.kubeflow import cli
+from pipeline.kubeflow.client import Kfp
+from pipeline.kubeflow.history import Judged, RunRow, latest
+from pipeline.kubeflow.notes import Note, Notebook
+from pipeline.kubeflow.options import cluster_of, cluster_options
+from pipeline.kubeflow.settings import Cluster, Toleration
+from tests.conftest import free_port
+from tests.kfp_server import START, KfpServer
+from tests.project import ROOT, environment_of
+
+pytest_plugins = ("tests.kfp_fixtures",)
+pytestmark = pytest.mark.usefixtures("bare_environment")
+
+IMAGE = "registry/fashion-pipeline:0123456789ab"
+
+
+@pytest.fixture(autouse=True)
+def here(monkeypatch: pytest.MonkeyPatch, server: KfpServer) -> None:
+    """The project's folder, an image, and a server."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("FASHION_IMAGE", IMAGE)
+    monkeypatch.setenv("KFP_HOST", server.url)
+
+
+def fashion(command: click.Command, *arguments: str) -> str:
+    """Runs a command, and returns what it printed."""
+    result = CliRunner().invoke(command, arguments, standalone_mode=False)
+    if result.exception:
+        raise result.exception
+    return result.output
+
+
+def cluster(*arguments: str) -> Cluster:
+    """What options ask of a cluster."""
+
+    @click.command()
+    @cluster_options
+    def command(**options: Any) -> Cluster:
+        made = cluster_of(options)
+        assert options == {}
+        return made
+
+    made: Cluster = command.main(list(arguments), standalone_mode=False)
+    return made
+
+
+def test_defaults_are_the_settings_own() -> None:
+    assert cluster() == Cluster(IMAGE)
+
+
+def test_every_setting() -> None:
+    made = cluster(
+        *("--image", "other:1", "--gpu", "2", "--accelerator", "amd.com/gpu"),
+        *("--node-selector", "a=b", "--node-selector", "c=d", "--toleration", "k=v:NoSchedule"),
+        *("--cpu", "500m:2.5", "--memory", "4Gi:8G", "--shared-memory", "2Gi"),
+        *("--time-limit", "60", "--retries", "0"),
+    )
+    assert made == Cluster(
+        image="other:1",
+        gpus=2,
+        accelerator="amd.com/gpu",
+        node_selector={"a": "b", "c": "d"},
+        tolerations=(Toleration("k", "v", "NoSchedule"),),
+        cpu=("500m", "2.5"),
+        memory=("4Gi", "8G"),
+        shared_memory="2Gi",
+        time_limit=60,
+        retries=0,
+    )
+
+
+def test_any_node() -> None:
+    made = cluster("--node-selector", "none", "--toleration", "none", "--cpu", "2")
+    assert (made.selector, made.tolerated, made.cpu) == ({}, (), ("2", "2"))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--image", "fashion-pipeline:latest"),
+        ("--cpu", "two"),
+        ("--cpu", "2:1"),
+        ("--cpu", "2:"),
+        ("--memory", "4GB"),
+        ("--memory", "4Gi:4G"),
+        ("--shared-memory", ""),
+        ("--node-selector", "gpu"),
+        ("--toleration", "k=v:Never"),
+    ],
+)
+def test_setting_that_is_none(arguments: tuple[str, str], server: KfpServer) -> None:
+    with pytest.raises(ParameterError):
+        fashion(cli.submit, *arguments)
+    assert server.calls == []
+
+
+def test_submit(server: KfpServer) -> None:
+    printed = fashion(
+        cli.submit,
+        *("--gpu", "0", "--param", "train.epochs=3", "--param", "accuracy_min=0.95", "--no-cache"),
+    )
+    run = server.runs[0]
+    assert printed == f"{run['display_name']}\n{server.url}/#/runs/details/{run['run_id']}\n"
+    parameters = run["runtime_config"]["parameters"]
+    assert (parameters["epochs"], parameters["accuracy_min"], parameters["model"]) == (3, 0.95, "house")
+    spec = run["pipeline_spec"]["pipeline_spec"]
+    executors = spec["deploymentSpec"]["executors"]
+    assert {executor["container"]["image"] for executor in executors.values()} == {IMAGE}
+    assert "accelerator" not in json.dumps(executors)
+    assert '"enableCache"' not in json.dumps(spec)
+    assert server.experiments[0]["display_name"] == "fashion-mnist"
+
+
+def test_sweep(server: KfpServer) -> None:
+    candidates = ["model.name=quick", "model.name=cnn-32 train.epochs=2"]
+    fashion(cli.submit, "--sweep", candidates[0], "--sweep", candidates[1], "--name", "both")
+    run = server.runs[0]
+    assert run["runtime_config"]["parameters"]["candidates"] == candidates
+    spec = run["pipeline_spec"]["pipeline_spec"]
+    assert spec["pipelineInfo"]["name"] == "fashion-mnist-sweep"
+    assert run["display_name"] == "both"
+
+
+@pytest.mark.parametrize("assignment", ["train.epoch=3", "train.epochs=many", "epochs", "nn=1"])
+def test_bad_parameter_is_refused_before_anything_is_asked_for(assignment: str, server: KfpServer) -> None:
+    with pytest.raises(ParameterError):
+        fashion(cli.submit, "--param", assignment)
+    assert server.experiments == []
+
+
+def test_host_that_is_down() -> None:
+    with pytest.raises(ClusterError):
+        fashion(cli.submit, "--host", f"http://127.0.0.1:{free_port()}")
+
+
+@pytest.fixture
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No time goes by between two looks at a run."""
+    monkeypatch.setattr("pipeline.kubeflow.watch.time.sleep", lambda _: None)
+
+
+@pytest.mark.usefixtures("no_pause")
+def test_wait(server: KfpServer, packages: dict[str, Path]) -> None:
+    kfp = Kfp(server.url)
+    passed = kfp.submit(packages["one"], "name", "e", {"n": 3})
+    fashion(cli.runs, "wait", passed.run_id)
+    server.recorded = "failed"
+    failed = kfp.submit(packages["one"], "name", "e", {"n": 3})
+    with pytest.raises(PipelineError) as caught:
+        fashion(cli.runs, "wait", failed.run_id)
+    assert caught.value.exit_code == ExitCode.FAILED
+    assert str(caught.value) == "the run failed in train: KFP does not tell why"
+    assert server.url in caught.value.hint
+
+
+@pytest.mark.usefixtures("no_pause")
+def test_wait_after_submitting(server: KfpServer) -> None:
+    server.recorded = "no-driver"
+    with pytest.raises(PipelineError) as caught:
+        fashion(cli.submit, "--wait")
+    assert caught.value.exit_code == ExitCode.FAILED
+    server.recorded = "passed"
+    with pytest.raises(ClusterError, match="after 0 s"):
+        fashion(cli.submit, "--wait", "--timeout", "0")
+
+
+def test_interrupt_leaves_the_run_alone(server: KfpServer, packages: dict[str, Path]) -> None:
+    run = Kfp(server.url).submit(packages["one"], "name", "e", {"n": 3})
+    server.looks[run.run_id] = [26]
+    main = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # tests may run without
+        "from pipeline.cli import main; main()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", main, "runs", "wait", run.run_id],
+        env=environment_of(ROOT),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    assert "ingest" in process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == ExitCode.INTERRUPTED
+    assert f"fashion runs stop {run.run_id}" in errors
+    assert server.calls_of("POST", ":terminate") == []
+
+
+def test_stop(server: KfpServer, packages: dict[str, Path]) -> None:
+    run = Kfp(server.url).submit(packages["one"], "name", "e", {"n": 3})
+    fashion(cli.runs, "stop", run.run_id)
+    assert len(server.calls_of("POST", f"{run.run_id}:terminate")) == 1
+
+
+def test_schedule(server: KfpServer) -> None:
+    fashion(cli.schedule, "--cron", "0 3 * * *", "--param", "model=quick")
+    made = server.schedules[0]
+    assert made["display_name"] == "train"
+    assert made["trigger"] == {"cron_schedule": {"cron": "0 0 3 * * *"}}
+    assert made["runtime_config"]["parameters"]["model"] == "quick"
+    assert made["recurring_run_id"] in fashion(cli.schedule, "list")
+    fashion(cli.schedule, "pause", "train")
+    assert made["status"] == "DISABLED"
+    fashion(cli.schedule, "resume", made["recurring_run_id"])
+    assert made["status"] == "ENABLED"
+    fashion(cli.schedule, "delete", "train")
+    assert server.schedules == []
+
+
+@pytest.mark.parametrize("arguments", [(), ("--cron", "0 3 * * *", "list"), ("--gpu", "-1")])
+def test_schedule_used_wrongly(arguments: tuple[str, ...], server: KfpServer) -> None:
+    with pytest.raises(click.UsageError):
+        fashion(cli.schedule, *arguments)
+    assert server.calls == []
+
+
+def test_options_of_the_group_hold_for_its_commands(server: KfpServer, monkeypatch: Any) -> None:
+    monkeypatch.delenv("KFP_HOST")
+    fashion(cli.schedule, "--host", server.url, "--experiment", "other", "list")
+    with pytest.raises(ClusterError):
+        fashion(cli.schedule, "list")
+    assert [json.loads(call.query["filter"]) for call in server.calls_of("GET", "experiments")] == [
+        {"predicates": [{"operation": "EQUALS", "key": "display_name", "string_value": "other"}]}
+    ]
+
+
+def test_latest_runs(
+    server: KfpServer, packages: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+
+    kfp, ids = Kfp(server.url), {}
+    for name in ("passed", "rejected", "failed", "stopped"):
+        server.recorded = name
+        ids[name] = kfp.submit(packages["one"], name, "e", {"n": 3}).run_id
+        server.looks[ids[name]] = server.looks[ids[name]][-1:]
+    server.recorded = "passed"
+    ids["begun"] = kfp.submit(packages["one"], "begun", "e", {"n": 3}).run_id
+
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    client = MlflowClient(uri)
+    experiment = client.create_experiment("e")
+    for accuracy, tags in ((None, {}), (0.9313, {"gate": "passed"}), (None, {})):  # of a sweep, one is judged
+        run = client.create_run(experiment, tags={"kubeflow_run_id": ids["passed"], **tags})
+        client.create_run(experiment, tags={"kubeflow_run_id": ids["begun"], "gate": "passed"})
+        if accuracy:
+            client.log_metric(run.info.run_id, "test_accuracy", accuracy)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    monkeypatch.setenv("FASHION_STATE_URL", str(tmp_path / "state"))
+    monkeypatch.setenv("FASHION_RUN_ID", ids["rejected"])
+    notebook = Notebook()
+    notebook.write(Note("evaluate", 1.0, "done", line="test accuracy 0.9012 (95 % interval 0.89 to 0.91)"))
+    notebook.write(Note("gate", 2.0, "done", line="gate: rejected: accuracy 0.9012 < 0.92"))
+
+    passed, rejected = Judged(0.9313, "passed"), Judged(0.9012, "rejected")
+    rows = {
+        "begun": RunRow(ids["begun"], "begun", "PENDING", START, None, Judged()),
+        "stopped": RunRow(ids["stopped"], "stopped", "STOPPED", START, 60.0, Judged()),
+        "failed": RunRow(ids["failed"], "failed", "FAILED", START, 52.0, Judged()),
+        "rejected": RunRow(ids["rejected"], "rejected", "SUCCEEDED", START, 88.0, rejected),
+        "passed": RunRow(ids["passed"], "passed", "SUCCEEDED", START, 85.0, passed),
+    }
+    assert latest(kfp, "e", 10) == list(rows.values())
+    assert latest(kfp, "e", 2) == list(rows.values())[:2]
+    assert latest(kfp, "no such experiment", 2) == []
+    assert "93.13%" in fashion(cli.runs, "--experiment", "e")
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")  # it is away
+    monkeypatch.setenv("FASHION_STATE_URL", "s3:///no-bucket")
+    assert [row.judged for row in latest(kfp, "e", 5)] == [Judged()] * 5
+
+
+def test_help_is_quick() -> None:
+    code = "import sys; import pipeline.kubeflow.cli; print([m for m in sys.modules if m in sys.argv])"
+    heavy = ("kfp", "kfp_server_api", "kubernetes", "mlflow", "boto3", "requests", "tensorflow")
+    printed = subprocess.check_output([sys.executable, "-c", code, *heavy], cwd=ROOT, text=True)
+    assert printed == "[]\n"
