@@ -7,11 +7,11 @@ READY := .venv/.ready-$(TENSORFLOW)
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup run test e2e lint ui leaderboard seeds bench bench-train bench-loop image image-gpu lock clean
+.PHONY: help setup run test test-slow e2e lint ui leaderboard seeds bench bench-train bench-loop image image-gpu lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 setup: $(READY) ## .venv with every package at its locked version and hash
 
@@ -29,9 +29,13 @@ $(READY): requirements/$(TENSORFLOW).txt requirements/uv.txt pyproject.toml
 run: setup ## data, `dvc repro`, registry and summary: a fresh clone to a registered champion
 	@fashion run
 
-test: setup ## the whole test suite, on the real data
+test: setup ## the test suite, on the real data
 	@fashion data
 	@python -m pytest
+
+test-slow: setup ## the tests of half a minute and more, which `make test` leaves out
+	@fashion data
+	@python -m pytest -m slow
 
 e2e: setup ## the pipeline on a real cluster (KFP_HOST, a kubeconfig, and the image on its nodes)
 	@fashion data

@@ -14,7 +14,10 @@ from tests.project import NETWORK, Project
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
-pytestmark = pytest.mark.skipif(not BROWSER, reason="no Chromium here (Debian: apt install chromium)")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not BROWSER, reason="no Chromium here (Debian: apt install chromium)"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -132,7 +132,7 @@ def test_the_front_whitens_patches(subset: Path):
     assert np.diag(second_moments)[-8:] == pytest.approx(np.ones(8), abs=0.15)
 
 
-@pytest.mark.parametrize("model", ["house", "cnn-32-100"])
+@pytest.mark.parametrize("model", [pytest.param("house", marks=pytest.mark.slow), "cnn-32-100"])
 def test_two_devices_train_together(subset: Path, tmp_path: Path, trained: Project, model: str):
     script = (
         "import sys\n"

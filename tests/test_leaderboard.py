@@ -16,6 +16,7 @@ COMMAND = (sys.executable, "-m", "benchmarks.leaderboard", "--epochs-scale", "0.
 CURVE = [(10.0, 0.80), (20.0, 0.90), (30.0, 0.89)]
 
 
+@pytest.mark.slow
 def test_the_leaderboard_goes_on_where_it_was(project: Project):
     shutil.copytree(
         ROOT / "benchmarks", project.root / "benchmarks", ignore=shutil.ignore_patterns("__pycache__")

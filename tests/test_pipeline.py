@@ -170,6 +170,7 @@ def test_training_that_is_stopped_leaves_nothing_half_written_and_runs_again(
     assert project.json("outputs/train/training.json")["weights_digest"] == resumed["weights_digest"]
 
 
+@pytest.mark.slow
 def test_without_git_everything_works_and_the_commit_is_left_out(subset: Path, tmp_path: Path):
     local = tmp_path / "unpacked" / ".dvc" / "config.local"
     local.parent.mkdir(parents=True)

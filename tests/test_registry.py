@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from mlflow import MlflowClient
 
 from components.common import idx
@@ -90,6 +91,7 @@ def test_a_rejected_model_is_not_registered_and_its_run_says_so(served: Project,
     }
 
 
+@pytest.mark.slow
 def test_the_more_accurate_of_two_is_champion_the_other_challenger(served: Project, client: MlflowClient):
     first = served.json("outputs/evaluate/metrics.json")["accuracy"]
     served.change("train", "epochs", 1)
@@ -107,6 +109,7 @@ def test_the_more_accurate_of_two_is_champion_the_other_challenger(served: Proje
     assert versions(client) == [1, 2]
 
 
+@pytest.mark.slow
 def test_a_champion_of_other_data_is_measured_on_this_data(served: Project, client: MlflowClient):
     # As if registered on easier data: the recorded accuracy must not count, the measured one must.
     client.set_model_version_tag(MODEL, "1", "data_version", "other.dir")
@@ -146,6 +149,7 @@ def test_an_alias_that_got_lost_is_given_again_and_one_set_by_hand_is_shown(
     assert "fashion-mnist version 1, blue and champion" in served.fashion("summary").stdout
 
 
+@pytest.mark.slow
 def test_a_champion_of_another_task_keeps_its_place(served: Project, client: MlflowClient):
     client.set_model_version_tag(MODEL, "1", "task", "of-other-classes")
     served.change("train", "seed", 4)

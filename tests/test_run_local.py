@@ -71,6 +71,7 @@ def test_it_gives_the_same_as_dvc(local: Project, trained: Project):
     assert (registration["version"], registration["alias"]) == (1, "champion")
 
 
+@pytest.mark.slow
 def test_dvc_after_it_adds_neither_run_nor_version(local: Project):
     copy = local.root.parent / "then-dvc"
     if not copy.exists():
