@@ -8,7 +8,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.common.errors import DataError, ParameterError, PipelineError, StorageError, TrackingError
+from components.common.errors import (
+    ClusterError,
+    DataError,
+    PipelineError,
+    StorageError,
+    TrackingError,
+    first_line,
+    redacted,
+)
+
+MLFLOW_SECONDS = 5
 
 
 @dataclass(frozen=True)
@@ -30,15 +40,22 @@ class Target:
     namespace: str
     token_file: Path | None
     image: str
+    gpus: int = 1
 
 
 def findings(target: Target) -> Iterator[Finding]:
     """Makes one check after the other."""
     for name, check in CHECKS.items():
         try:
-            yield Finding(name, True, check(target))
+            text = check(target)
         except PipelineError as error:
             yield Finding(name, False, str(error), error.hint)
+        except Exception as error:  # one broken check must not hide what the others find
+            text = f"{type(error).__name__}: {first_line(error)}"
+            yield Finding(name, False, text, "nobody foresaw this: mend what it names")
+        else:
+            if text:
+                yield Finding(name, True, text)
 
 
 def _data(target: Target) -> str:
@@ -107,26 +124,83 @@ def _mlflow(target: Target) -> str:
             "for a cluster's runs set it to its MLflow, http://HOST:PORT",
         )
     check_server(uri)
+    _ask_mlflow(uri)
     return f"{display_uri(uri)} answers"
+
+
+def _ask_mlflow(uri: str) -> None:
+    """Reads from MLflow: that something answers does not say that it is MLflow, or that it lets us in."""
+    import requests
+
+    user = os.environ.get("MLFLOW_TRACKING_USERNAME")
+    response = requests.get(
+        f"{uri.rstrip('/')}/api/2.0/mlflow/experiments/search",
+        params={"max_results": "1"},
+        auth=(user, os.environ.get("MLFLOW_TRACKING_PASSWORD", "")) if user else None,
+        timeout=MLFLOW_SECONDS,
+    )
+    if response.status_code in (401, 403):
+        raise TrackingError(
+            f"MLflow at {uri} answers {response.status_code}",
+            "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD; "
+            "or add the host to the server's --allowed-hosts",
+        )
+    try:
+        known = response.ok and isinstance(response.json(), dict)
+    except ValueError:
+        known = False
+    if not known:
+        raise TrackingError(
+            f"{uri} answers {response.status_code}, but not as MLflow does",
+            "set MLFLOW_TRACKING_URI to the address of MLflow, http://HOST:PORT",
+        )
 
 
 def _kfp(target: Target) -> str:
     from pipeline.kubeflow.client import Kfp
 
     kfp = Kfp(target.host, target.namespace, target.token_file)
-    return f"{kfp.host} answers, runs go to the namespace {kfp.namespace}"
+    return f"{redacted(kfp.host)} answers, runs go to the namespace {kfp.namespace}"
+
+
+def _namespace(target: Target) -> str:
+    """Looks for what the steps take their environment from; nothing to say where that cannot be seen."""
+    from kubernetes import client
+    from urllib3.exceptions import HTTPError
+
+    from pipeline.kubeflow.client import NAMESPACE
+    from pipeline.kubeflow.pods import SECONDS, _client
+    from pipeline.kubeflow.settings import CONFIG_MAP, SECRET
+
+    api, namespace = _client(), target.namespace or NAMESPACE
+    if api is None:
+        return ""
+    core = client.CoreV1Api(api)
+    wanted = {
+        f"ConfigMap {CONFIG_MAP}": (core.read_namespaced_config_map, CONFIG_MAP),
+        f"Secret {SECRET}": (core.read_namespaced_secret, SECRET),
+    }
+    missing, unseen = [], False
+    for what, (read, name) in wanted.items():
+        try:
+            read(name, namespace, _request_timeout=SECONDS)
+        except client.ApiException as error:
+            missing += [what] if error.status == 404 else []
+            unseen |= error.status != 404
+        except HTTPError:
+            return ""
+    if missing:
+        raise ClusterError(
+            f"the namespace {namespace} lacks {' and '.join(missing)}",
+            "infra/kubernetes/README.md makes them; a Secret may be empty where pods need no keys",
+        )
+    return "" if unseen else f"{namespace} has {' and '.join(wanted)}"
 
 
 def _image(target: Target) -> str:
-    from pipeline.kubeflow.settings import check_image, default_image
-    from pipeline.store import git_version
+    from pipeline.kubeflow.settings import choose_image
 
-    image = check_image(target.image or default_image())
-    if not target.image and git_version().get("git.dirty") == "true":
-        raise ParameterError(
-            f"the code differs from the commit of which {image} is the image",
-            "commit, then `make image`; or name another by --image",
-        )
+    image = choose_image(target.image, target.gpus)
     return f"{image} (whether the cluster can pull it shows when it runs)"
 
 
@@ -136,5 +210,6 @@ CHECKS: dict[str, Callable[[Target], str]] = {
     "bucket": _bucket,
     "MLflow": _mlflow,
     "KFP": _kfp,
+    "namespace": _namespace,
     "image": _image,
 }

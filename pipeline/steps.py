@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.common.errors import TrackingError
+from components.common.files import read_json
 from pipeline import params as parameters
 from pipeline.store import check_server, tracking_uri
 
@@ -139,6 +140,7 @@ def _gate(project: Project, params: parameters.Params) -> str:
     rules = [RuleVerdict(**rule) for rule in result["rules"]]
     print(gate_table(rules))
     _record(tracker, project, "gate")
+    tracker.claim(_run_key(project), result["verdict"])
     return f"gate: {verdict_line(rules)}"
 
 
@@ -162,12 +164,15 @@ def _register(project: Project, params: parameters.Params) -> str:
 
 
 def _tracker(project: Project, params: parameters.Params) -> Tracker:
-    from components.common.files import read_json
-    from pipeline.tracking import RUN_KEY, Tracker
+    from pipeline.tracking import Tracker
 
     tracker = Tracker(project.root, params.tracking.experiment)
-    tracker.claim(read_json(project.out("train") / "training.json", "train")[RUN_KEY])
+    tracker.claim(_run_key(project))
     return tracker
+
+
+def _run_key(project: Project) -> str:
+    return str(read_json(project.out("train") / "training.json", "train")["run_key"])
 
 
 def _record(tracker: Tracker, project: Project, until: str) -> str:

@@ -26,8 +26,8 @@ from components.train.step import code_version
 from pipeline.store import git_version, is_embedded, open_store, store_folder
 
 RUN_KEY = "run_key"
-PIPELINE_RUN_TAG = "kubeflow_run_id"
-"""Names the pipeline run that a run was last part of, given by the variable FASHION_RUN_ID."""
+PIPELINE_RUN_TAG = "kubeflow_run."
+"""With the id of a pipeline run (FASHION_RUN_ID) behind it: that run works on this model, or its verdict."""
 HISTORY_METRICS = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "images_per_second")
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 """The UI then opens the views of training, not those of language models."""
@@ -100,15 +100,26 @@ class Tracker:
         )
         return runs[0] if runs else None
 
-    def claim(self, run_key: str) -> None:
-        """Says of a run, if there is one, that the pipeline run of this process works on it now."""
+    def claim(self, run_key: str, verdict: str = "") -> None:
+        """Says of a run, if there is one, that the pipeline run of this process works on it.
+
+        Args:
+            run_key: The content of the run.
+            verdict: The gate's, once there is one.
+        """
         pipeline_run = os.environ.get("FASHION_RUN_ID")
         if not pipeline_run:
             return
         with refusals():
-            run = self.find(run_key)
-            if run and run.data.tags.get(PIPELINE_RUN_TAG) != pipeline_run:
-                self.client.set_tag(run.info.run_id, PIPELINE_RUN_TAG, pipeline_run)
+            run, tag = self.find(run_key), PIPELINE_RUN_TAG + pipeline_run
+            if run and (verdict or tag not in run.data.tags):
+                self.client.set_tag(run.info.run_id, tag, verdict or "claimed")
+
+    def claimed(self, pipeline_run: str) -> list[Run]:
+        """The runs that a pipeline run has worked on, the one that its gate judged first."""
+        tag = PIPELINE_RUN_TAG + pipeline_run
+        runs = self.client.search_runs([self.experiment_id], f"tags.`{tag}` LIKE '%'")
+        return sorted(runs, key=lambda run: run.data.tags[tag] == "claimed")
 
     @contextmanager
     def training(self, description: dict[str, Any]) -> Iterator[Callable[[dict[str, float]], None]]:

@@ -23,6 +23,7 @@ from mlflow.entities import Run
 
 from components.common.storage import open_storage
 from pipeline.kubeflow.settings import default_image
+from pipeline.tracking import PIPELINE_RUN_TAG
 from tests.conftest import free_port
 from tests.project import CODE, ROOT
 from tests.project import MODEL as EXPERIMENT
@@ -130,7 +131,8 @@ class Cluster:
         """The MLflow run of a pipeline run."""
         experiment = self.mlflow.get_experiment_by_name(EXPERIMENT)
         assert experiment
-        (run,) = self.mlflow.search_runs([experiment.experiment_id], f"tags.kubeflow_run_id = '{run_id}'")
+        tag = PIPELINE_RUN_TAG + run_id
+        (run,) = self.mlflow.search_runs([experiment.experiment_id], f"tags.`{tag}` LIKE '%'")
         return run
 
 
@@ -238,11 +240,11 @@ def test_a_failing_step_shows_its_reason_and_fails_the_mlflow_run(cluster: Clust
 
 def test_a_pod_that_is_deleted_goes_on_from_its_checkpoint_to_the_same_weights(cluster: Cluster):
     arguments = (*QUICK, "--param", "epochs=4", *LOW, *seed(4), "--no-cache")
+    storage = open_storage("s3://fashion/state")
+    before = set(storage.names("checkpoints/"))
     result = cluster.fashion("submit", *SMALL, *arguments)
     run_id = run_id_of(result.stdout)
-    storage = open_storage("s3://fashion/state")
-
-    eventually("a checkpoint", lambda: storage.names("checkpoints/"), 400)
+    eventually("a checkpoint", lambda: set(storage.names("checkpoints/")) - before, 400)
     pod = eventually("the training pod", lambda: cluster.training_pod(run_id))
     kubectl("-n", NAMESPACE, "delete", "pod", pod["metadata"]["name"], "--force", "--grace-period=0")
     waited = cluster.fashion("runs", "wait", run_id)
@@ -254,7 +256,7 @@ def test_a_pod_that_is_deleted_goes_on_from_its_checkpoint_to_the_same_weights(c
     log = kubectl("-n", NAMESPACE, "logs", survivor["metadata"]["name"], "-c", "main")
     assert "going on after epoch" in log
     interrupted = cluster.run_of(run_id).data.tags["weights_digest"]
-    assert storage.names("checkpoints/") == []
+    assert set(storage.names("checkpoints/")) <= before
     undisturbed = cluster.submit(*arguments)
     assert undisturbed.code == 0
     survivor = cluster.training_pod(undisturbed.run_id)
@@ -287,11 +289,13 @@ def test_a_schedule_fires(cluster: Cluster):
     try:
 
         def fired() -> list[str]:
-            return [line for line in cluster.fashion("runs").stdout.splitlines() if name in line]
+            lines = cluster.fashion("runs").stdout.splitlines()
+            return [line.split()[0] for line in lines if name in line]
 
-        eventually("a run of the schedule", fired, 180)
-        assert name in cluster.fashion("schedule", "list").stdout
+        (run_id,) = eventually("a run of the schedule", fired, 180)
         assert cluster.fashion("schedule", "pause", name).returncode == 0
+        assert name in cluster.fashion("schedule", "list").stdout
+        assert cluster.fashion("runs", "wait", run_id).returncode == 0
     finally:
         assert cluster.fashion("schedule", "delete", name).returncode == 0
     assert name not in cluster.fashion("schedule", "list").stdout

@@ -14,12 +14,11 @@ from click.testing import CliRunner
 from components.common.errors import ClusterError, ExitCode, ParameterError, PipelineError
 from pipeline.kubeflow import cli
 from pipeline.kubeflow.client import Kfp
-from pipeline.kubeflow.history import Judged, RunRow, latest
-from pipeline.kubeflow.notes import Note, Notebook
+from pipeline.kubeflow.commands import compile_
 from pipeline.kubeflow.options import cluster_of, cluster_options
 from pipeline.kubeflow.settings import Cluster, Toleration
 from tests.conftest import free_port
-from tests.kfp_server import START, KfpServer
+from tests.kfp_server import KfpServer
 from tests.project import ROOT, environment_of
 
 pytest_plugins = ("tests.kfp_fixtures",)
@@ -92,6 +91,13 @@ def test_any_node() -> None:
     "arguments",
     [
         ("--image", "fashion-pipeline:latest"),
+        ("--image", "UPPER CASE:tag"),
+        ("--image", "fashion-pipeline:a b"),
+        ("--image", "registry/:1"),
+        ("--image", f"Fashion@sha256:{'a' * 64}"),
+        ("--accelerator", "foo bar"),
+        ("--accelerator", "gpu"),
+        ("--accelerator", "nvidia.com/"),
         ("--cpu", "two"),
         ("--cpu", "2:1"),
         ("--cpu", "2:"),
@@ -99,13 +105,51 @@ def test_any_node() -> None:
         ("--memory", "4Gi:4G"),
         ("--shared-memory", ""),
         ("--node-selector", "gpu"),
+        ("--node-selector", "bad key!=x y"),
+        ("--node-selector", "key=x y"),
+        ("--node-selector", "a/b/c=d"),
+        ("--node-selector", f"{'k' * 64}=v"),
+        ("--toleration", "bad-=v"),
         ("--toleration", "k=v:Never"),
     ],
 )
 def test_setting_that_is_none(arguments: tuple[str, str], server: KfpServer) -> None:
-    with pytest.raises(ParameterError):
+    with pytest.raises(ParameterError) as caught:
         fashion(cli.submit, *arguments)
+    assert caught.value.hint
     assert server.calls == []
+
+
+@pytest.mark.parametrize(
+    "name", ["host.example.org:5000/a/b_c--d:V1.x_y", f"a.b/c:1@sha256:{'0a' * 32}", "a:1"]
+)
+def test_setting_that_is_one(name: str) -> None:
+    made = cluster(
+        *("--image", name, "--accelerator", "nvidia.com/mig-1g.5gb"),
+        *("--node-selector", "pool=", "--node-selector", "cloud.google.com/gke-accelerator=nvidia-l4"),
+    )
+    assert (made.image, made.accelerator) == (name, "nvidia.com/mig-1g.5gb")
+    assert made.selector == {"pool": "", "cloud.google.com/gke-accelerator": "nvidia-l4"}
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [(cli.submit, ()), (cli.schedule, ("--cron", "0 3 * * *")), (compile_, ("--output", "never.yaml"))],
+)
+def test_code_that_no_image_holds(
+    command: click.Command, arguments: tuple[str, ...], server: KfpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = {"mlflow.source.git.commit": "0123456789abcdef", "git.dirty": "true"}
+    monkeypatch.setattr("pipeline.kubeflow.settings.git_version", lambda: version)
+    assert (cluster().image, cluster("--image", "other:1").image) == (IMAGE, "other:1")
+    monkeypatch.delenv("FASHION_IMAGE")
+    with pytest.raises(ParameterError, match="the code differs from the commit") as caught:
+        fashion(command, *arguments)
+    assert "--image" in caught.value.hint
+    assert server.calls == []
+    assert not (ROOT / "never.yaml").exists()
+    version["git.dirty"] = "false"
+    assert cluster().image == "fashion-pipeline:0123456789ab-gpu"
 
 
 def test_submit(server: KfpServer) -> None:
@@ -237,52 +281,6 @@ def test_options_of_the_group_hold_for_its_commands(server: KfpServer, monkeypat
     assert [json.loads(call.query["filter"]) for call in server.calls_of("GET", "experiments")] == [
         {"predicates": [{"operation": "EQUALS", "key": "display_name", "string_value": "other"}]}
     ]
-
-
-def test_latest_runs(
-    server: KfpServer, packages: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from mlflow import MlflowClient
-
-    kfp, ids = Kfp(server.url), {}
-    for name in ("passed", "rejected", "failed", "stopped"):
-        server.recorded = name
-        ids[name] = kfp.submit(packages["one"], name, "e", {"n": 3}).run_id
-        server.looks[ids[name]] = server.looks[ids[name]][-1:]
-    server.recorded = "passed"
-    ids["begun"] = kfp.submit(packages["one"], "begun", "e", {"n": 3}).run_id
-
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
-    client = MlflowClient(uri)
-    experiment = client.create_experiment("e")
-    for accuracy, tags in ((None, {}), (0.9313, {"gate": "passed"}), (None, {})):  # of a sweep, one is judged
-        run = client.create_run(experiment, tags={"kubeflow_run_id": ids["passed"], **tags})
-        client.create_run(experiment, tags={"kubeflow_run_id": ids["begun"], "gate": "passed"})
-        if accuracy:
-            client.log_metric(run.info.run_id, "test_accuracy", accuracy)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    monkeypatch.setenv("FASHION_STATE_URL", str(tmp_path / "state"))
-    monkeypatch.setenv("FASHION_RUN_ID", ids["rejected"])
-    notebook = Notebook()
-    notebook.write(Note("evaluate", 1.0, "done", line="test accuracy 0.9012 (95 % interval 0.89 to 0.91)"))
-    notebook.write(Note("gate", 2.0, "done", line="gate: rejected: accuracy 0.9012 < 0.92"))
-
-    passed, rejected = Judged(0.9313, "passed"), Judged(0.9012, "rejected")
-    rows = {
-        "begun": RunRow(ids["begun"], "begun", "PENDING", START, None, Judged()),
-        "stopped": RunRow(ids["stopped"], "stopped", "STOPPED", START, 60.0, Judged()),
-        "failed": RunRow(ids["failed"], "failed", "FAILED", START, 52.0, Judged()),
-        "rejected": RunRow(ids["rejected"], "rejected", "SUCCEEDED", START, 88.0, rejected),
-        "passed": RunRow(ids["passed"], "passed", "SUCCEEDED", START, 85.0, passed),
-    }
-    assert latest(kfp, "e", 10) == list(rows.values())
-    assert latest(kfp, "e", 2) == list(rows.values())[:2]
-    assert latest(kfp, "no such experiment", 2) == []
-    assert "93.13%" in fashion(cli.runs, "--experiment", "e")
-
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")  # it is away
-    monkeypatch.setenv("FASHION_STATE_URL", "s3:///no-bucket")
-    assert [row.judged for row in latest(kfp, "e", 5)] == [Judged()] * 5
 
 
 def test_help_is_quick() -> None:

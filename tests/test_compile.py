@@ -10,10 +10,11 @@ from google.protobuf.json_format import MessageToDict, ParseDict
 from kfp.kubernetes.kubernetes_executor_config_pb2 import KubernetesExecutorConfig
 from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec, PlatformSpec
 
-from components.common.errors import ParameterError
+from components.common.errors import DataError, ParameterError
 from pipeline.kubeflow.compiler import PipelineName
 from pipeline.kubeflow.form import (
     SCALARS,
+    default_remote,
     form_values,
     from_form,
     from_sections,
@@ -107,6 +108,7 @@ def test_training_asks_for_a_gpu_node_and_no_other_step_does(tmp_path: Path):
         assert "accelerator" not in container(spec, step)["resources"], step
     policy = tasks(spec)["train"].retry_policy
     assert (policy.max_retry_count, policy.backoff_duration.seconds) == (5, 7)
+    assert policy.backoff_max_duration.seconds > 6 * 4 * 60 * 60  # KFP ends what goes on for longer
 
 
 def test_without_gpus_training_runs_on_any_node(tmp_path: Path):
@@ -193,6 +195,51 @@ def test_a_candidate_changes_its_training_alone(params: Params):
     assert (second[0].model.name, second[0].train.epochs) == ("cnn-32-100", 3)
     assert [first[1], second[1]] == CANDIDATES
     assert from_sections(text)[0].model.name == "house"
+
+
+@pytest.mark.parametrize(
+    "candidates",
+    [
+        ["gate.accuracy_min=0.1"],
+        ["experiment=elsewhere"],
+        ["model=quick train.seed=2"],
+        ["train.validation_images=60"],
+        [""],
+        ["model=quick train.epochs=1", "train.epochs=1 model=quick"],
+    ],
+)
+def test_a_candidate_that_cannot_be_compared_is_refused(params: Params, candidates: list[str]):
+    with pytest.raises(ParameterError):
+        form_values(ROOT, params, (), candidates)
+    form = form_values(ROOT, params)
+    with pytest.raises(ParameterError):
+        sections({field: form[field] for field in SCALARS}, form["params"], candidates)
+
+
+def test_what_the_form_shows_for_nothing_can_be_given_and_no_other_number(params: Params):
+    fields = form_values(ROOT, params, ["worst_recall_min=-1", "epochs=0"])
+    assert (fields["worst_recall_min"], fields["epochs"]) == (-1.0, 0)
+    checked = from_form({field: fields[field] for field in SCALARS}, fields["params"])
+    assert checked.gate.worst_recall_min is None
+    with pytest.raises(ParameterError, match="worst_recall_min"):
+        from_form({field: fields[field] for field in SCALARS} | {"worst_recall_min": -92.0}, fields["params"])
+
+
+@pytest.mark.parametrize("assignment", ["experiment={", "data_version=abc", "data_version=../../x"])
+def test_what_is_no_value_is_refused(params: Params, assignment: str):
+    with pytest.raises(ParameterError):
+        form_values(ROOT, params, [assignment])
+
+
+@pytest.mark.parametrize(
+    "config", ["[core]\n    remote = nosuch\n", "not a configuration\n"], ids=["no such remote", "broken"]
+)
+def test_a_broken_configuration_of_dvc_is_one_line(tmp_path: Path, config: str):
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc" / "config").write_text(config)
+
+    with pytest.raises(DataError):
+        default_remote(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,13 @@ def test_a_pod_without_its_settings_says_which(
     assert name in capsys.readouterr().err
 
 
+def test_candidates_of_a_sweep_have_notes_of_their_own(state: str):
+    for candidate in ("train.learning_rate=1e-3", "train.learning_rate=1e+3"):
+        Notebook().write(Note(f"train {candidate}", 0.0))
+
+    assert len(read_notes(state, "run-1")) == 2
+
+
 def test_notes_that_cannot_be_kept_do_not_cost_the_step(state: str, tmp_path: Path):
     (tmp_path / "state").write_text("a file where a folder should be")
 
@@ -130,12 +137,44 @@ def test_the_end_of_a_failed_run_names_the_step_and_fails_the_mlflow_run(
     text = (tmp_path / "summary.md").read_text()
     assert text.splitlines()[0] == "**failed** in evaluate: a file is missing; what to do: push it"
     (run,) = runs(client)
-    assert (run.info.status, run.data.tags["kubeflow_run_id"]) == ("FAILED", "run-1")
+    assert (run.info.status, run.data.tags["kubeflow_run.run-1"]) == ("FAILED", "claimed")
     assert run.info.run_id in text
 
     # The same content, run again to its end, is the same run, and whole again.
     served.fashion("step", "register")
     assert runs(client)[0].info.status == "FINISHED"
+
+
+def test_a_failure_later_on_leaves_a_run_that_was_finished_before(
+    state: str, served: Project, client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", served.environment["MLFLOW_TRACKING_URI"])
+    Tracker(tmp_path, MODEL).claim(served.json("outputs/train/training.json")["run_key"])  # train was cached
+    Notebook().close(Note("register", 0.0), state="failed", error="the registry is away")
+
+    finish("FAILED", MODEL, tmp_path / "summary.md")
+
+    assert runs(client)[0].info.status == "FINISHED"
+    assert "test accuracy" not in (tmp_path / "summary.md").read_text()  # it is of an earlier pipeline run
+
+
+def test_the_summary_is_about_the_model_that_the_gate_judged(
+    state: str, served: Project, client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", served.environment["MLFLOW_TRACKING_URI"])
+    experiment = runs(client)[0].info.experiment_id
+    for name in ("first", "second"):  # candidates that an earlier run has evaluated
+        loser = client.create_run(experiment, tags={"run_key": name, "gate": "rejected"}, run_name=name)
+        client.log_metric(loser.info.run_id, "test_accuracy", 0.8)
+        Tracker(tmp_path, MODEL).claim(name)
+    Tracker(tmp_path, MODEL).claim(served.json("outputs/train/training.json")["run_key"], "passed")
+
+    finish("SUCCEEDED", MODEL, tmp_path / "summary.md")
+
+    text = (tmp_path / "summary.md").read_text()
+    accuracy = served.json("outputs/evaluate/metrics.json")["accuracy"]
+    assert f"| {accuracy:.2%}" in text
+    assert "rejected" not in text
 
 
 def test_the_end_of_a_run_never_fails(state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

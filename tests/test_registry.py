@@ -3,12 +3,15 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from mlflow import MlflowClient
 
 from components.common import idx
+from components.register import step as register
+from pipeline import params as parameters
 from tests.conftest import Server, runs, versions
 from tests.project import MODEL, Project
 
@@ -166,3 +169,38 @@ def test_a_stricter_gate_is_written_to_the_version_it_would_reject(served: Proje
 
     assert client.get_model_version(MODEL, "1").tags["gate"] == "rejected"
     assert "it is version 1 since an earlier gate" in served.json("mlruns/registration.json")["reason"]
+
+
+def test_a_champion_that_is_made_while_ours_is_measured_is_compared_with_too(
+    served: Project, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+):
+    (ours,) = client.search_model_versions(f"name = '{MODEL}'")
+    evaluation = served.json("outputs/evaluate/evaluation.json")
+    tags = {"task": ours.tags["task"], "data_version": ours.tags["data_version"]}
+    accuracy = evaluation["metrics"]["accuracy"]
+    weak, strong = (
+        client.create_model_version(
+            MODEL,
+            ours.source,
+            model_id=ours.source.removeprefix("models:/"),
+            tags=tags | {"test_accuracy": repr(accuracy + better)},
+        )
+        for better in (-0.1, 0.1)
+    )
+    client.set_registered_model_alias(MODEL, "champion", weak.version)
+    asked = iter([strong.version])
+    look = register._compare
+
+    def compare(*arguments: Any) -> tuple[str, str]:
+        result = look(*arguments)
+        for version in asked:  # somebody else is faster, once
+            client.set_registered_model_alias(MODEL, "champion", version)
+        return result
+
+    monkeypatch.setattr(register, "_compare", compare)
+    params = parameters.load(served.root / "params.yaml").evaluate
+
+    alias, _ = register._alias(client, ours, evaluation, served.root / "data", params)
+
+    assert alias == "challenger"
+    assert client.get_model_version_by_alias(MODEL, "champion").version == strong.version

@@ -1,5 +1,6 @@
 """Runs by the clock, against a server that speaks KFP's REST API."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from components.common.errors import ClusterError, ParameterError
 from pipeline.kubeflow import schedules
 from pipeline.kubeflow.client import Kfp
 from pipeline.kubeflow.schedules import Schedule, parse_cron
+from tests.json_server import Fault
 from tests.kfp_server import KfpServer
 
 pytest_plugins = ("tests.kfp_fixtures",)
@@ -75,7 +77,9 @@ def test_create(server: KfpServer, packages: dict[str, Path]) -> None:
         service_account="sa",
     )
     stored = server.schedules[0]
-    assert made == Schedule(stored["recurring_run_id"], "nightly", "0 0 3 * * *", True)
+    assert made == Schedule(
+        stored["recurring_run_id"], "nightly", "0 0 3 * * *", True, stored["experiment_id"]
+    )
     assert server.experiments[0]["display_name"] == "an experiment"
     body = server.calls_of("POST", "recurringruns")[0].body
     pipeline = body.pop("pipeline_spec")["pipeline_spec"]
@@ -120,6 +124,30 @@ def test_pause_resume_delete(server: KfpServer, packages: dict[str, Path]) -> No
     assert schedules.schedules(kfp, "e") == [made, other]
     schedules.delete(kfp, schedules.find(kfp, "e", "nightly"))
     assert schedules.schedules(kfp, "e") == [other]
+
+
+def test_schedule_with_a_run_that_is_on_is_only_paused(server: KfpServer, packages: dict[str, Path]) -> None:
+    kfp = Kfp(server.url)
+    made, other = make(kfp, packages["one"]), make(kfp, packages["one"], "weekly")
+    run_id = kfp.submit(packages["one"], "of the clock", "e", {"n": 1}).run_id
+    kfp.submit(packages["one"], "by hand", "e", {"n": 1})
+    server.runs[0]["recurring_run_id"] = made.schedule_id
+    newest = {"runs": [], "next_page_token": "further"}
+    server.faults.append(Fault("/runs", 200, json.dumps(newest), times=1))
+
+    with pytest.raises(ClusterError, match=rf"{run_id} .*is paused") as caught:
+        schedules.delete(kfp, made)
+    assert f"fashion runs wait {run_id}" in caught.value.hint
+    assert f"fashion runs stop {run_id}" in caught.value.hint
+    assert server.calls[-1].query["page_token"] == "further"
+    assert [one["status"] for one in server.schedules] == ["DISABLED", "ENABLED"]
+
+    schedules.delete(kfp, other)
+    kfp.stop(run_id)
+    schedules.delete(kfp, made)
+    assert server.schedules == []
+    disable, _, delete = server.calls[-3:]
+    assert (disable.path.rpartition(":")[2], delete.method) == ("disable", "DELETE")
 
 
 def test_all_pages_of_one_experiment(server: KfpServer, packages: dict[str, Path]) -> None:

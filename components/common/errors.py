@@ -21,7 +21,7 @@ class ExitCode(IntEnum):
 
 def redacted(text: str) -> str:
     """The text with user name and password taken out of every address in it."""
-    return re.sub(r"://[^/@\s]+@", "://", text)
+    return re.sub(r"://[^/\s]*@", "://", text)
 
 
 def first_line(error: BaseException) -> str:

@@ -138,6 +138,8 @@ def files_digest(paths: Iterable[Path], base: Path) -> str:
 
 
 def source_digest(*folders: Path) -> str:
-    """The version of the code below `folders`, which have one parent: a digest of its Python files."""
-    sources = sorted(path for folder in folders for path in folder.rglob("*.py"))
+    """The version of the code below `folders`, which have one parent: a digest of its files and templates."""
+    sources = sorted(
+        path for folder in folders for path in folder.rglob("*") if path.suffix in (".py", ".j2")
+    )
     return files_digest(sources, folders[0].parent)

@@ -209,35 +209,49 @@ def _alias(
     params: EvaluateParams,
 ) -> tuple[str, str]:
     """Decides and sets the alias of a version; returns it with the reason."""
-    name = candidate.name
-    aliases = {a: int(v) for a, v in client.get_registered_model(name).aliases.items()}
-    ours, number = evaluation["metrics"]["accuracy"], int(candidate.version)
-    champion = aliases.get(CHAMPION)
-    if champion == number:
-        return CHAMPION, "it is the champion already"
+    name, number = candidate.name, int(candidate.version)
+    while True:
+        champion = _aliases(client, name).get(CHAMPION)
+        if champion == number:
+            return CHAMPION, "it is the champion already"
+        alias, reason = _compare(client, name, champion, evaluation, data, params)
+        # Measuring takes time, and the registry has no compare-and-set: look again right before it is set.
+        if _aliases(client, name).get(CHAMPION) == champion:
+            break
+    client.set_registered_model_alias(name, alias, str(number))
+    if alias == CHAMPION and _aliases(client, name).get(CHALLENGER) == number:
+        client.delete_registered_model_alias(name, CHALLENGER)
+    return alias, reason
+
+
+def _aliases(client: MlflowClient, name: str) -> dict[str, int]:
+    return {alias: int(v) for alias, v in client.get_registered_model(name).aliases.items()}
+
+
+def _compare(
+    client: MlflowClient,
+    name: str,
+    champion: int | None,
+    evaluation: dict[str, Any],
+    data: Path,
+    params: EvaluateParams,
+) -> tuple[str, str]:
+    """The alias that a version deserves beside this champion, and why."""
     if champion is None:
-        alias, reason = CHAMPION, "there was no champion"
-    elif (holder := client.get_model_version(name, str(champion))).tags.get("task") != content_key(
-        evaluation["task"]
-    ):
-        alias = CHALLENGER
-        reason = (
+        return CHAMPION, "there was no champion"
+    holder = client.get_model_version(name, str(champion))
+    if holder.tags.get("task") != content_key(evaluation["task"]):
+        return CHALLENGER, (
             f"champion {champion} knows other classes or another image size: "
             "give this task a register.model_name of its own, or set the alias by hand"
         )
-    else:
-        theirs = _accuracy(holder, evaluation, data, params)
-        if theirs is None:
-            alias = CHALLENGER
-            reason = f"champion {champion} cannot be measured on this data; set the alias by hand"
-        else:
-            alias = CHAMPION if ours >= theirs else CHALLENGER
-            sign = ">=" if ours >= theirs else "<"
-            reason = f"accuracy {ours:.4f} {sign} {theirs:.4f} of champion {champion}, on the same data"
-    client.set_registered_model_alias(name, alias, str(number))
-    if alias == CHAMPION and aliases.get(CHALLENGER) == number:
-        client.delete_registered_model_alias(name, CHALLENGER)
-    return alias, reason
+    ours, theirs = evaluation["metrics"]["accuracy"], _accuracy(holder, evaluation, data, params)
+    if theirs is None:
+        return CHALLENGER, f"champion {champion} cannot be measured on this data; set the alias by hand"
+    better = ours >= theirs
+    sign = ">=" if better else "<"
+    reason = f"accuracy {ours:.4f} {sign} {theirs:.4f} of champion {champion}, on the same data"
+    return CHAMPION if better else CHALLENGER, reason
 
 
 def _accuracy(

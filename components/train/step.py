@@ -49,7 +49,8 @@ def describe_run(
     """All that decides the weights, with the key under which the run is found again.
 
     The key is of the content alone: data, parameters with the model's own settings and `precision`
-    resolved, the sources of training and the version of TensorFlow. Time, host and folder are not in it.
+    resolved, the sources of training, the version of TensorFlow, architecture and number of GPUs. Time,
+    host and folder are not in it.
     """
     settings = asdict(settings_of(model_params, train_params))
     settings["precision"] = resolve(settings["precision"])
@@ -63,6 +64,7 @@ def describe_run(
         },
         "libraries": {"keras": version("keras"), "tensorflow": tensorflow_version()},
         "processor": platform.machine(),
+        "gpus": len(list(Path("/dev").glob("nvidia[0-9]*"))),
     }
     return {"run_key": content_key(inputs), **inputs}
 

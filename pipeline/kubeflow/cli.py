@@ -142,7 +142,7 @@ def schedule_resume(name_or_id: str, **options: Any) -> None:
 @click.argument("name_or_id")
 @connection_options
 def schedule_delete(name_or_id: str, **options: Any) -> None:
-    """Removes a schedule; its runs stay."""
+    """Removes a schedule; its runs stay. While one of them is on, it is only paused."""
     from pipeline.kubeflow import schedules
 
     kfp, experiment = connect(options)

@@ -71,12 +71,23 @@ def compile_(params: tuple[str, ...], sweep: bool, output: Path | None, **option
 @click.command()
 @connection_options
 @click.option("--image", default="", help="Of a submission. [default: FASHION_IMAGE, or this commit's]")
-def doctor(host: str | None, namespace: str | None, token_file: Path | None, image: str, **_: str) -> None:
+@click.option(
+    "--gpu",
+    "gpus",
+    type=click.IntRange(min=0),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Of a submission: with GPUs this commit's image is another.",
+)
+def doctor(
+    host: str | None, namespace: str | None, token_file: Path | None, image: str, gpus: int, **_: str
+) -> None:
     """Checks data, DVC remote, bucket, MLflow, KFP and image; exits 1 unless all are ok."""
     from pipeline.doctor import Target, findings
 
     ok = True
-    for finding in findings(Target(project_root(), host or "", namespace or "", token_file, image)):
+    for finding in findings(Target(project_root(), host or "", namespace or "", token_file, image, gpus)):
         ok &= finding.ok
         click.echo(f"{finding.name:<10}  {'ok' if finding.ok else '--'}  {finding.text}")
         if finding.hint:

@@ -63,8 +63,9 @@ def plan(code_version: str, params: str, candidates: List[str]) -> List[str]:
     from pipeline.kubeflow.pod import reported
 
     with reported("plan", code_version) as lines:
-        lines.append(f"{len(candidates)} trainings")
-    return trainings(params, candidates)
+        planned = trainings(params, candidates)
+        lines.append(f"{len(planned)} trainings")
+    return planned
 
 
 @component
@@ -97,6 +98,7 @@ def validate(
 def train(
     code_version: str,
     params: str,
+    gpus: int,  # for KFP's cache: another number of devices gives other weights
     data: Input[Dataset],
     validation: Input[Artifact],
     trained: Output[Model],

@@ -33,30 +33,32 @@ def finish(state: str, experiment: str, out: Path) -> None:
     except (PipelineError, KeyError) as error:
         faults.append(f"the steps' notes cannot be read: {first_line(error)}")
     try:
-        run = _close(experiment, failed)
+        run = _close(experiment, failed, any(step.startswith("train") for step in notes))
     except PipelineError as error:
         faults.append(first_line(error))
-    text = summary(failed, notes, run)
+    text = summary(failed, notes, run, os.environ.get(RUN_ID, ""))
     text += "".join(f"\n{fault}\n" for fault in faults)
     out.write_text(text, encoding="utf-8")
     print(text)
 
 
-def summary(failed: bool, notes: dict[str, Note], run: Run | None) -> str:
+def summary(failed: bool, notes: dict[str, Note], run: Run | None, pipeline_run: str) -> str:
     """The summary as Markdown: what failed and why, the figures, and each step.
 
     Args:
         failed: Whether the pipeline failed.
         notes: What the steps left.
         run: The MLflow run, if there is one.
+        pipeline_run: The id of the pipeline run, under which the run has its verdict.
     """
     lines = [headline(failed, notes)]
     if run:
         metrics, tags = run.data.metrics, run.data.tags
         rows = [("MLflow run", f"{run.info.run_name} ({run.info.run_id}), {run.info.status}")]
-        if "test_accuracy" in metrics:
-            rows.append(("test accuracy", f"{metrics['test_accuracy']:.2%}"))
-        rows += [(tag, tags[tag]) for tag in ("gate", "weights_digest", "data_version") if tag in tags]
+        verdict = tags.get(PIPELINE_RUN_TAG + pipeline_run, "claimed")
+        if verdict != "claimed":  # else the figures are of an earlier pipeline run
+            rows += [("test accuracy", f"{metrics['test_accuracy']:.2%}"), ("gate", verdict)]
+        rows += [(tag, tags[tag]) for tag in ("weights_digest", "data_version") if tag in tags]
         lines.append(tabulate(rows, ("", ""), "github", disable_numparse=True))
     steps = [
         (note.step, WORDS[note.state], f"{note.seconds:.0f} s", reason(note).replace("\n", "<br>"))
@@ -88,15 +90,16 @@ def reason(note: Note) -> str:
     return note.line or (KILLED if note.state == "running" else "")
 
 
-def _close(experiment: str, failed: bool) -> Run | None:
+def _close(experiment: str, failed: bool, trained: bool) -> Run | None:
+    """Marks the MLflow run of a failed pipeline run as failed; returns the run that the summary is about.
+
+    A run that was finished before this pipeline run, or by a sweep that failed later, stays what it is.
+    """
     tracker = Tracker(Path.cwd(), experiment)
     with refusals():
-        runs = tracker.client.search_runs(
-            [tracker.experiment_id], f"tags.{PIPELINE_RUN_TAG} = '{os.environ[RUN_ID]}'"
-        )
-        for run in runs:  # a sweep has several
-            if failed and run.info.status != "FAILED":
+        runs = tracker.claimed(os.environ[RUN_ID])
+        for run in runs:
+            ours = run.info.status == "RUNNING" or (trained and len(runs) == 1)
+            if failed and ours:
                 tracker.client.set_terminated(run.info.run_id, "FAILED")
-        evaluated = [run for run in runs if "test_accuracy" in run.data.metrics]
-        chosen = next(iter([*evaluated, *runs]), None)
-        return tracker.client.get_run(chosen.info.run_id) if chosen else None
+        return tracker.client.get_run(runs[0].info.run_id) if runs else None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from components.common.errors import ParameterError
+from components.common.errors import DataError, ParameterError, first_line
 from components.common.files import source_digest
 from pipeline.params import Params, parse
 from pipeline.steps import SECTIONS
@@ -25,10 +26,12 @@ SCALARS = {
     "experiment": "tracking.experiment",
 }
 """The parameters that have a field of their own."""
+ALIKE = ("train.seed", "train.validation_images")
 EMPTY = {"epochs": 0} | dict.fromkeys(
     ("accuracy_lower_min", "worst_recall_min", "calibration_error_max", "model_megabytes_max"), -1.0
 )
 """What a field holds for null in `params.yaml`: KFP's form has no empty number."""
+VERSION = re.compile(r"[0-9a-f]{32}\.dir")
 
 
 def code_version() -> str:
@@ -53,16 +56,20 @@ def form_values(
     own = dict.fromkeys(("data_version", "remote"), "")
     own |= {name: value for name, _, value in (a.partition("=") for a in assignments) if name in own}
     params = override(params, [a for a in assignments if a.partition("=")[0] not in own])
-    for candidate in candidates:
-        override(params, candidate.split())
+    check_candidates(params, candidates)
     rest = params.model_dump(by_alias=True)
     fields = {}
     for field, name in SCALARS.items():
         section, _, key = name.partition(".")
         value = rest[section].pop(key)
         fields[field] = EMPTY[field] if value is None else value
+    version = own["data_version"] or _data_version(root)
+    if not VERSION.fullmatch(version):
+        raise ParameterError(
+            f"{version!r} is no version of data", "take it from data.dvc: 32 hex digits and .dir"
+        )
     values = {
-        "data_version": own["data_version"] or _data_version(root),
+        "data_version": version,
         "remote": own["remote"] or default_remote(root),
         "code_version": code_version(),
         **fields,
@@ -83,9 +90,29 @@ def from_form(fields: Mapping[str, Any], params: str) -> Params:
         raise ParameterError(f"params is not JSON: {error}", "submit by `fashion submit`") from None
     for field, name in SCALARS.items():
         section, _, key = name.partition(".")
-        empty = field in EMPTY and fields[field] <= min(EMPTY[field], 0)
+        empty = field in EMPTY and fields[field] == EMPTY[field]
         content.setdefault(section, {})[key] = None if empty else fields[field]
     return parse(content, "the pipeline's parameters")
+
+
+def check_candidates(params: Params, candidates: Sequence[str]) -> None:
+    """Refuses candidates of a sweep that cannot be compared by their validation accuracy.
+
+    Raises:
+        ParameterError: One sets nothing, the same as another, or something else than model and training.
+    """
+    if len({tuple(sorted(candidate.split())) for candidate in candidates}) < len(candidates):
+        raise ParameterError("two candidates of the sweep are the same", "give each once")
+    for candidate in candidates:
+        names = [SCALARS.get(name, name) for name, _, _ in (a.partition("=") for a in candidate.split())]
+        strange = [name for name in names if name in ALIKE or not name.startswith(("model.", "train."))]
+        if strange or not names:
+            raise ParameterError(
+                f"the candidate {candidate!r} sets {', '.join(strange) or 'nothing'}",
+                "a candidate sets names of `model` and `train` in params.yaml, without "
+                f"{' and '.join(ALIKE)}, which say on what candidates are compared",
+            )
+        override(params, candidate.split())
 
 
 def override(params: Params, assignments: Sequence[str]) -> Params:
@@ -105,6 +132,7 @@ def override(params: Params, assignments: Sequence[str]) -> Params:
 
 def _assign(content: dict[str, Any], assignments: Sequence[str]) -> None:
     from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
 
     for assignment in assignments:
         given, sign, text = assignment.partition("=")
@@ -117,7 +145,13 @@ def _assign(content: dict[str, Any], assignments: Sequence[str]) -> None:
                 f"{assignment!r} sets no parameter",
                 f"write NAME=VALUE; names are {', '.join(SCALARS)}, and those of `fashion params`",
             )
-        section[key] = YAML(typ="safe", pure=True).load(text) if text else None
+        try:
+            value = YAML(typ="safe", pure=True).load(text) if text else None
+        except YAMLError:
+            raise ParameterError(
+                f"{assignment!r} holds no value", "write NAME=VALUE as in params.yaml"
+            ) from None
+        section[key] = None if given in EMPTY and value == EMPTY[given] else value
 
 
 class Sections(NamedTuple):
@@ -137,8 +171,7 @@ def sections(fields: Mapping[str, Any], params: str, candidates: Sequence[str] =
         ParameterError: A name, type or range is wrong, in the form or in a sweep's candidate.
     """
     checked = from_form(fields, params)
-    for candidate in candidates:
-        override(checked, candidate.split())
+    check_candidates(checked, candidates)
     return Sections(**{step: section_json(checked, step) for step in Sections._fields})
 
 
@@ -185,9 +218,21 @@ def _data_version(root: Path) -> str:
 
 
 def default_remote(root: Path) -> str:
-    """The URL of DVC's default remote, or an empty text where there is none."""
-    from dvc.config import Config
+    """The URL of DVC's default remote, or an empty text where there is none.
 
-    config = Config(dvc_dir=str(root / ".dvc"))
-    name = config["core"].get("remote")
-    return str(config["remote"][name]["url"]) if name else ""
+    Raises:
+        DataError: DVC's configuration is broken.
+    """
+    from dvc.config import Config
+    from dvc.exceptions import DvcException
+
+    try:
+        config = Config(dvc_dir=str(root / ".dvc"))
+        name = config["core"].get("remote")
+        return str(config["remote"][name]["url"]) if name else ""
+    except KeyError:
+        raise DataError(f"DVC's default remote {name!r} is not configured", "`dvc remote list`") from None
+    except DvcException as error:
+        raise DataError(
+            f"DVC's configuration cannot be read: {first_line(error)}", "mend .dvc/config"
+        ) from None

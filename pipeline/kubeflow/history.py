@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from components.common.errors import PipelineError, TrackingError
+import click
+
+from components.common.errors import PipelineError, TrackingError, first_line
 from pipeline.kubeflow.client import ENDED, Kfp
 from pipeline.kubeflow.notes import read_notes
 from pipeline.kubeflow.pods import Pods, state_location
 from pipeline.kubeflow.progress import was_stopped
 from pipeline.store import check_server
-
-MOST = 500
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,8 @@ class RunRow:
 def latest(kfp: Kfp, experiment: str, limit: int) -> list[RunRow]:
     """The latest runs of an experiment, the newest first."""
     runs = kfp.latest_runs(experiment, limit)
-    # While a run goes on, MLflow may still have the verdict of an earlier one on the same training.
     over = [run.run_id for run in runs if run.state in ENDED]
-    known = from_mlflow() if over else {}
+    known = from_mlflow(over)
     known |= from_notes(kfp.namespace, [run_id for run_id in over if run_id not in known])
     rows = []
     for run in runs:
@@ -70,14 +69,10 @@ def latest(kfp: Kfp, experiment: str, limit: int) -> list[RunRow]:
     return rows
 
 
-def from_mlflow() -> dict[str, Judged]:
+def from_mlflow(run_ids: Sequence[str]) -> dict[str, Judged]:
     """What MLflow knows, by the id of the pipeline run; nothing where there is no server, or no answer."""
     uri = os.environ.get("MLFLOW_TRACKING_URI", "")
-    if not uri:
-        return {}
-    try:
-        check_server(uri)
-    except TrackingError:
+    if not uri or not run_ids:
         return {}
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
@@ -86,17 +81,19 @@ def from_mlflow() -> dict[str, Judged]:
 
     from pipeline.tracking import PIPELINE_RUN_TAG
 
+    known: dict[str, Judged] = {}
     try:
+        check_server(uri)
         client = MlflowClient(uri)
         experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-        runs = client.search_runs(experiments, f"tags.{PIPELINE_RUN_TAG} != ''", max_results=MOST)
-    except (MlflowException, OSError):
-        return {}
-    known: dict[str, Judged] = {}
-    for run in reversed(runs):  # the oldest first; of a sweep's trainings the judged one has the say
-        run_id, verdict = run.data.tags[PIPELINE_RUN_TAG], run.data.tags.get("gate", "")
-        if verdict or run_id not in known:
-            known[run_id] = Judged(run.data.metrics.get("test_accuracy"), verdict)
+        for run_id in run_ids:
+            tag = PIPELINE_RUN_TAG + run_id
+            # MLflow finds by "other than" only runs that have the tag; it knows no "one of" for tags.
+            found = client.search_runs(experiments, f"tags.`{tag}` != 'claimed'", max_results=1)
+            for run in found:
+                known[run_id] = Judged(run.data.metrics.get("test_accuracy"), run.data.tags[tag])
+    except (TrackingError, MlflowException, OSError) as error:
+        click.echo(f"no accuracies from MLflow: {first_line(error)}", err=True)
     return known
 
 

@@ -7,16 +7,19 @@ import os
 import sys
 import uuid
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
+from components.common.files import content_key
 from pipeline.kubeflow.compiler import PipelineName, make_pipeline
 from pipeline.kubeflow.finish import headline, reason
 from pipeline.kubeflow.form import form_values
-from pipeline.kubeflow.narrator import Narrator
+from pipeline.kubeflow.narrator import Narrator, Tasks
 from pipeline.kubeflow.notes import Note, read_notes
 from pipeline.kubeflow.settings import Cluster
 from pipeline.store import CODE_ROOT, tracking_uri
@@ -25,6 +28,7 @@ ORDER = ("parameters", "ingest", "plan", "validate", "train", "select", "evaluat
 SWEEP_ONLY = {"plan", "select"}
 LOG = "kfp.log"
 """Receives all that KFP says."""
+NO_REASON = f"it left no reason; see outputs/kubeflow/{LOG}"
 
 
 @dataclass(frozen=True)
@@ -78,17 +82,18 @@ def run_local(
         "PYTHONPATH": os.pathsep.join(path),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
     }
-    succeeded = _execute(name, form, folder, cached)
+    succeeded, tasks = _execute(name, form, folder, cached)
     notes = read_notes(str(folder / "state"), run_id)
-    return LocalRun(_steps(name, notes), succeeded, headline(not succeeded, notes).replace("**", ""))
+    steps = fates(name, notes, tasks)
+    return LocalRun(steps, succeeded, outcome(succeeded, notes, steps))
 
 
-def _execute(name: PipelineName, form: dict[str, object], folder: Path, cached: bool) -> bool:
+def _execute(name: PipelineName, form: dict[str, object], folder: Path, cached: bool) -> tuple[bool, Tasks]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that a GPU and limits mean nothing here
         from kfp import local
 
-        pipeline = make_pipeline(name, Cluster("local", gpus=0, retries=0))
+        pipeline = make_pipeline(name, Cluster(f"local-{_packages()}", gpus=0, retries=0))
         local.init(
             local.SubprocessRunner(use_venv=False), str(folder), raise_on_error=True, enable_caching=cached
         )
@@ -96,33 +101,62 @@ def _execute(name: PipelineName, form: dict[str, object], folder: Path, cached: 
         with (folder / LOG).open("w", encoding="utf-8") as log:
             narrator: Any = Narrator(sys.stdout, log)
             logging.basicConfig(level=logging.INFO, stream=narrator, force=True)
+            logging.getLogger().addFilter(narrator.heed)
             with redirect_stdout(narrator), redirect_stderr(narrator):
                 try:
                     pipeline(**form)
                 except RuntimeError as error:  # what KFP raises when a step failed
                     log.write(f"{error}\n")
-                    return False
+                    return False, narrator.tasks
                 finally:
+                    logging.getLogger().removeFilter(narrator.heed)
                     logging.basicConfig(level=logging.WARNING, stream=sys.__stderr__, force=True)
-    return True
+    return True, narrator.tasks
 
 
-def _steps(name: PipelineName, notes: dict[str, Note]) -> list[Step]:
-    """Each step's fate. KFP tells it to its log alone; whoever ran has left a note."""
+def fates(name: PipelineName, notes: dict[str, Note], tasks: Tasks) -> list[Step]:
+    """What became of each step.
+
+    Args:
+        name: The pipeline.
+        notes: What the steps left.
+        tasks: What KFP did.
+    """
     words = {"done": "ran", "failed": "failed", "running": "failed"}
-    steps = []
-    failed = False
-    for step in ORDER:
+    hits, begun, done = Counter(tasks.hits), Counter(tasks.begun), Counter(tasks.done)
+    steps: list[Step] = []
+    for step in (*ORDER, "finish"):
         found = [note for note in notes.values() if note.step.split()[0] == step]
-        steps += [Step(note.step, words[note.state], note.seconds, reason(note)) for note in found]
-        failed |= any(note.state != "done" for note in found)
-        if found or (step in SWEEP_ONLY and name == "train"):
-            continue
-        if failed:
-            steps.append(Step(step, "not run"))
-        else:
-            steps.append(Step(step, "skipped" if step == "register" else "from cache"))
+        rows = [Step(note.step, words[note.state], note.seconds, reason(note)) for note in found]
+        lost = begun[step] - done[step] - sum(note.state != "done" for note in found)
+        if lost > 0:
+            rows.append(Step(step, "failed", line=NO_REASON))
+        elif done[step] and not found:  # its note could not be kept
+            rows.append(Step(step, "ran"))
+        if hits[step]:
+            count = hits[step] + begun[step]
+            rows.append(Step(step, "from cache", line=f"{hits[step]} of {count}" if count > 1 else ""))
+        if step == "finish":  # of interest only where it failed
+            rows = [row for row in rows if row.state == "failed"]
+        elif not rows and not (step in SWEEP_ONLY and name == "train"):
+            failed = any(row.state == "failed" for row in steps)
+            rows = [Step(step, "skipped" if step == "register" and not failed else "not run")]
+        steps += rows
     return steps
+
+
+def outcome(succeeded: bool, notes: dict[str, Note], steps: list[Step]) -> str:
+    """What came of the run in a line.
+
+    Args:
+        succeeded: Whether KFP says so.
+        notes: What the steps left.
+        steps: Their fates.
+    """
+    lost = next((step.name for step in steps if step.line == NO_REASON), None)
+    if not succeeded and lost and all(note.state == "done" for note in notes.values()):
+        return f"failed in {lost}: {NO_REASON}"
+    return headline(not succeeded, notes).replace("**", "")
 
 
 def _cache(root: Path) -> Path:
@@ -130,3 +164,8 @@ def _cache(root: Path) -> Path:
     from dvc.repo import Repo
 
     return Path(Repo(str(root)).cache.local.path).parents[1]
+
+
+def _packages() -> str:
+    """A digest of the installed packages: what an image's name tells on a cluster."""
+    return content_key(sorted(f"{each.name}=={each.version}" for each in distributions()))[:12]

@@ -3,21 +3,51 @@
 from __future__ import annotations
 
 import io
+import logging
 import re
+import threading
+from dataclasses import dataclass, field
 from typing import TextIO
 
-TELLING = (
-    (re.compile(r"Executing task '(.+)'$"), "{} ..."),
-    (re.compile(r"Task (\S+) cache hit"), "{}: from cache"),
-    (re.compile(r"Task (\S+) failed \(attempt"), "{} failed, and is tried again"),
-)
+BEGUN = re.compile(r"Executing task '(.+)'$")
+DONE = re.compile(r"Task '(.+)' finished with status SUCCESS$")
+HIT = re.compile(r"Task (\S+) cache hit")
+STREAMED = "Streamed logs:"
+"""KFP's last words before a step's own."""
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 OWN = " " * 4
-"""How far KFP indents what a step says."""
+"""How far a step's words are indented."""
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """What KFP did, one name per task: a sweep's trainings are all `train`.
+
+    Args:
+        hits: Taken from the cache.
+        begun: Executed, whatever came of it.
+        done: Executed, and well.
+    """
+
+    hits: list[str] = field(default_factory=list)
+    begun: list[str] = field(default_factory=list)
+    done: list[str] = field(default_factory=list)
+
+
+class _Thread(threading.local):
+    """How far the output of one thread is: KFP runs a sweep's trainings in threads, and indents at random."""
+
+    rest = ""
+    streamed = False
+    hiding = False
+    depth = 0
 
 
 class Narrator(io.TextIOBase):
     """Passes on what the steps say, and of KFP what tells how far it is.
+
+    It stands for stdout and stderr, and its `heed` is a filter of the root logger. The log's text would not
+    do: KFP replaces the logger's handlers in each thread, so that a line may be lost or come twice.
 
     Args:
         screen: Receives that.
@@ -26,16 +56,31 @@ class Narrator(io.TextIOBase):
 
     def __init__(self, screen: TextIO, log: TextIO) -> None:
         self.screen, self.log = screen, log
-        self.rest, self.streamed, self.hidden = "", False, ""
+        self.tasks = Tasks()
+        self.mine = _Thread()
+
+    def heed(self, record: logging.LogRecord) -> bool:
+        """Takes what KFP logs, and lets it pass."""
+        message, mine = COLOURS.sub("", record.getMessage()), self.mine
+        mine.streamed, mine.hiding, mine.depth = message.startswith(STREAMED), False, 0
+        if found := BEGUN.match(message):
+            self.tasks.begun.append(found[1])
+            self.screen.write(f"{found[1]} ...\n")
+        elif found := HIT.match(message):
+            self.tasks.hits.append(found[1])
+            self.screen.write(f"{found[1]}: from cache\n")
+        elif found := DONE.match(message):
+            self.tasks.done.append(found[1])
+        return True
 
     def write(self, text: str) -> int:
         """Takes a piece of output."""
-        self.log.write(text)
-        *lines, self.rest = (self.rest + text).split("\n")
+        *lines, self.mine.rest = (self.mine.rest + text).split("\n")
         for line in lines:
-            told = self._told(COLOURS.sub("", line))
-            if told is not None:
-                self.screen.write(told + "\n")
+            self.log.write(line + "\n")
+            said = COLOURS.sub("", line).strip()
+            if self._is_the_steps(said):
+                self.screen.write(f"{OWN}{said}\n")
         return len(text)
 
     def flush(self) -> None:
@@ -43,18 +88,15 @@ class Narrator(io.TextIOBase):
         self.log.flush()
         self.screen.flush()
 
-    def _told(self, line: str) -> str | None:
-        for pattern, words in TELLING:
-            if found := pattern.search(line):
-                return words.format(found[1])
-        if not line.startswith(OWN):
-            if line.strip():
-                self.streamed = "Streamed logs" in line
-            return None
-        said = line.lstrip()
-        if said == "{":  # what KFP hands to the step, until the brace that closes it
-            self.hidden = line[: -len(said)] + "}"
-        if not self.streamed or self.hidden or not said or said.startswith("[KFP Executor"):
-            self.hidden = "" if line == self.hidden else self.hidden
-            return None
-        return OWN + said
+    def _is_the_steps(self, said: str) -> bool:
+        mine = self.mine
+        if not mine.streamed or not said or said.endswith(STREAMED):
+            return False
+        if said.startswith("[KFP Executor"):
+            mine.hiding, mine.depth = said.endswith("Got executor_input:"), 0
+            return False
+        if mine.hiding:  # JSON that KFP hands to the step, one brace a line; its indent may change midway
+            mine.depth += said.endswith(("{", "[")) - said.startswith(("}", "]"))
+            mine.hiding = mine.depth > 0
+            return False
+        return True

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 from components.common.errors import PipelineError, StorageError
+from components.common.files import content_key
 from components.common.storage import open_storage
 
 STATE_URL, RUN_ID = "FASHION_STATE_URL", "FASHION_RUN_ID"
@@ -79,8 +80,9 @@ class Notebook:
         self.write(replace(note, seconds=round(time.time() - note.started, 1), **changes))  # type: ignore[arg-type]
 
     def _name(self, step: str) -> str:
-        slug = "".join(c if c.isalnum() or c in "._-" else "-" for c in step)
-        return f"{self.folder}/{slug}.json"
+        word, _, candidate = step.partition(" ")
+        suffix = f"-{content_key(candidate)[:12]}" if candidate else ""
+        return f"{self.folder}/{word}{suffix}.json"
 
 
 def read_notes(location: str, run_id: str) -> dict[str, Note]:

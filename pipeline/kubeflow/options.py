@@ -16,8 +16,8 @@ import click
 from components.common.errors import ParameterError
 from pipeline.kubeflow.settings import (
     Cluster,
-    check_image,
-    default_image,
+    check_accelerator,
+    choose_image,
     parse_label,
     parse_toleration,
 )
@@ -184,9 +184,9 @@ def cluster_of(options: dict[str, Any]) -> Cluster:
     image, gpus = options.pop("image"), options.pop("gpus")
     labels, taints = options.pop("node_selector"), options.pop("toleration")
     return Cluster(
-        image=check_image(image or default_image(gpus)),
+        image=choose_image(image or "", gpus),
         gpus=gpus,
-        accelerator=options.pop("accelerator"),
+        accelerator=check_accelerator(options.pop("accelerator")),
         node_selector=dict(map(parse_label, _unless_none(labels))) if labels else None,
         tolerations=tuple(map(parse_toleration, _unless_none(taints))) if taints else None,
         cpu=_range("--cpu", options.pop("cpu"), CPU),

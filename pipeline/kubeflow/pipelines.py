@@ -8,6 +8,8 @@ from kfp import dsl, kubernetes
 from pipeline.kubeflow import components as steps
 from pipeline.kubeflow.settings import CONFIG_KEYS, SECRET_KEYS, Cluster
 
+RETRY_WINDOW = f"{7 * 24 * 60 * 60}s"
+"""KFP's name misleads: after so long since its first start a step is neither retried nor left running."""
 NETWORK_LABEL = ("app.kubernetes.io/part-of", "fashion-pipeline")
 """By this label infra/kubernetes's network policies know a step's pod."""
 STEP_MEMORY, STEP_CPU = ("1Gi", "4Gi"), ("250m", "4")
@@ -72,7 +74,11 @@ def train_pipeline(cluster: Cluster) -> Any:
             )
             data, validation = _data(cluster, code_version, data_version, remote, given)
             trained = steps.train(
-                code_version=code_version, params=given.outputs["train"], data=data, validation=validation
+                code_version=code_version,
+                params=given.outputs["train"],
+                gpus=cluster.gpus,
+                data=data,
+                validation=validation,
             )
             _training_pod(trained, cluster)
             _judge(cluster, code_version, given, data, validation, trained.outputs["trained"])
@@ -146,7 +152,11 @@ def sweep_pipeline(cluster: Cluster) -> Any:
             )
             with dsl.ParallelFor(planned.output, name="candidates") as training:
                 each = steps.train(
-                    code_version=code_version, params=training, data=data, validation=validation
+                    code_version=code_version,
+                    params=training,
+                    gpus=cluster.gpus,
+                    data=data,
+                    validation=validation,
                 )
                 _training_pod(each, cluster)
             best = _pod(
@@ -209,7 +219,7 @@ def _pod(task: Any, cluster: Cluster, cached: bool = True) -> Any:
             cluster.retries,
             backoff_duration=f"{cluster.backoff}s",
             backoff_factor=2.0,
-            backoff_max_duration="300s",
+            backoff_max_duration=RETRY_WINDOW,
         )
     kubernetes.use_config_map_as_env(
         task, cluster.config_map, {key: key for key in CONFIG_KEYS}, optional=True

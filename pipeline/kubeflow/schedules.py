@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from components.common.errors import ClusterError, ParameterError
-from pipeline.kubeflow.client import Kfp, read_package
+from pipeline.kubeflow.client import ENDED, Kfp, read_package
 
 PAGE = 100
 EXAMPLE = "for example --cron \"0 0 3 * * *\": at 3 o'clock each night, in the server's time zone"
@@ -64,12 +65,14 @@ class Schedule:
         name: Its name.
         cron: When, in six fields.
         active: Whether it is not paused.
+        experiment_id: KFP's id of the experiment of its runs.
     """
 
     schedule_id: str
     name: str
     cron: str
     active: bool
+    experiment_id: str
 
 
 def parse_cron(text: str) -> str:
@@ -198,8 +201,40 @@ def resume(kfp: Kfp, schedule: Schedule) -> None:
 
 
 def delete(kfp: Kfp, schedule: Schedule) -> None:
-    """Removes a schedule; its runs stay."""
+    """Removes a schedule; its runs stay.
+
+    It is paused before, so that no run starts meanwhile: Kubernetes removes a run that is on with its
+    schedule, and KFP would show it as running for ever.
+
+    Raises:
+        ClusterError: A run of it is on.
+    """
+    pause(kfp, schedule)
+    for run_id in _open_runs(kfp, schedule):
+        raise ClusterError(
+            f"the run {run_id} of the schedule {schedule.name!r} has not ended, and would be lost with it; "
+            "the schedule is paused",
+            f"fashion runs wait {run_id}, or fashion runs stop {run_id}; then delete the schedule again",
+        )
     kfp.call(kfp.recurring_runs.recurring_run_service_delete_recurring_run, schedule.schedule_id)
+
+
+def _open_runs(kfp: Kfp, schedule: Schedule) -> Iterator[str]:
+    token = ""
+    while True:
+        page = kfp.call(
+            kfp.runs.run_service_list_runs,
+            experiment_id=schedule.experiment_id,
+            page_size=PAGE,
+            page_token=token,
+            sort_by="created_at desc",
+        )
+        for run in page.runs or ():
+            if run.recurring_run_id == schedule.schedule_id and run.state not in ENDED:
+                yield run.run_id
+        token = page.next_page_token
+        if not token:
+            break
 
 
 def _schedule(given: Any) -> Schedule:
@@ -209,4 +244,5 @@ def _schedule(given: Any) -> Schedule:
         name=given.display_name,
         cron=cron.cron if cron else "",
         active=given.status == "ENABLED",
+        experiment_id=given.experiment_id,
     )

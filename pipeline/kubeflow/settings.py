@@ -16,8 +16,18 @@ CONFIG_KEYS = ("MLFLOW_TRACKING_URI", "FASHION_STATE_URL", "AWS_ENDPOINT_URL", "
 SECRET_KEYS = (
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
     "MLFLOW_TRACKING_USERNAME",
     "MLFLOW_TRACKING_PASSWORD",
+)
+_NAME = r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
+_DOMAIN = r"(?=.{1,253}/)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*/"
+RESOURCE, LABEL_KEY, LABEL_VALUE = f"{_DOMAIN}{_NAME}", f"(?:{_DOMAIN})?{_NAME}", f"(?:{_NAME})?"
+"""Names as Kubernetes takes them."""
+_IMAGE_PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
+IMAGE = (
+    rf"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]+)?/)?{_IMAGE_PART}(?:/{_IMAGE_PART})*"
+    r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?"
 )
 Effect = Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]
 
@@ -87,11 +97,27 @@ def default_image(gpus: int = 0) -> str:
     return f"fashion-pipeline:{commit[:12]}{'-gpu' if gpus else ''}" if commit else ""
 
 
+def choose_image(named: str, gpus: int) -> str:
+    """The image that is named, or FASHION_IMAGE, or this commit's, where the code is this commit's.
+
+    Raises:
+        ParameterError: The name does not tell the content, or the commit's image has other code.
+    """
+    image = check_image(named or default_image(gpus))
+    own = not named and not os.environ.get("FASHION_IMAGE")
+    if own and git_version().get("git.dirty") == "true":
+        raise ParameterError(
+            f"the code differs from the commit of which {image} is the image",
+            "commit, then `make image`; or name an image that has this code: --image IMAGE",
+        )
+    return image
+
+
 def check_image(image: str) -> str:
     """Refuses an image whose name does not tell its content: the cache would serve old results.
 
     Raises:
-        ParameterError: There is no name, no tag, or the tag is `latest`.
+        ParameterError: There is no name, it is none, it has no tag, or the tag is `latest`.
     """
     hint = "name it by commit or digest: --image REGISTRY/fashion-pipeline:COMMIT (`make image` prints it)"
     if not image:
@@ -103,7 +129,23 @@ def check_image(image: str) -> str:
             raise ParameterError(f"the image {image!r} has no digest like sha256:<64 hex digits>", hint)
     elif tag in ("", "latest"):
         raise ParameterError(f"the image {image!r} has no tag that stays what it is", hint)
+    if not re.fullmatch(IMAGE, image):
+        raise ParameterError(
+            f"{image!r} is no name of an image",
+            "for example registry.example.org/fashion-pipeline:0123456789ab",
+        )
     return image
+
+
+def check_accelerator(text: str) -> str:
+    """Refuses what is no resource of a node.
+
+    Raises:
+        ParameterError: It is none.
+    """
+    if not re.fullmatch(RESOURCE, text):
+        raise ParameterError(f"the accelerator {text!r} is no resource's name", "for example nvidia.com/gpu")
+    return text
 
 
 def parse_toleration(text: str) -> Toleration:
@@ -112,7 +154,7 @@ def parse_toleration(text: str) -> Toleration:
     Raises:
         ParameterError: It is none.
     """
-    found = re.fullmatch(r"([\w./-]+)(?:=([\w.-]*))?(?::(\w+))?", text)
+    found = re.fullmatch(rf"({LABEL_KEY})(?:=({LABEL_VALUE}))?(?::(\w+))?", text)
     if not found or found[3] not in (None, *get_args(Effect)):
         raise ParameterError(
             f"the toleration {text!r} is not KEY[=VALUE][:EFFECT]",
@@ -122,12 +164,14 @@ def parse_toleration(text: str) -> Toleration:
 
 
 def parse_label(text: str) -> tuple[str, str]:
-    """Reads `KEY=VALUE`.
+    """Reads `KEY=VALUE`, a label of a node.
 
     Raises:
         ParameterError: It is none.
     """
     key, sign, value = text.partition("=")
-    if not key or not sign:
-        raise ParameterError(f"{text!r} is not KEY=VALUE", "for example nvidia.com/gpu.present=true")
+    if not (sign and re.fullmatch(LABEL_KEY, key) and re.fullmatch(LABEL_VALUE, value)):
+        raise ParameterError(
+            f"the node selector {text!r} is no label KEY=VALUE", "for example nvidia.com/gpu.present=true"
+        )
     return key, value
