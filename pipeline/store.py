@@ -92,6 +92,7 @@ def open_store(root: Path) -> str:
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
     import mlflow
     from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
 
     try:
         if is_embedded(root):
@@ -104,7 +105,7 @@ def open_store(root: Path) -> str:
         else:
             mlflow.set_tracking_uri(uri)
             mlflow.MlflowClient()
-    except (MlflowException, OSError, ImportError, ValueError) as error:
+    except (MlflowException, SQLAlchemyError, OSError, ImportError, ValueError) as error:
         raise TrackingError(
             f"{display_uri(uri)} cannot be opened: {first_line(error)}",
             "set MLFLOW_TRACKING_URI to http://HOST:PORT or sqlite:///FILE, or unset it",

@@ -29,8 +29,9 @@ IMAGE = "registry/fashion-pipeline:0123456789ab"
 
 @pytest.fixture(autouse=True)
 def here(monkeypatch: pytest.MonkeyPatch, server: KfpServer) -> None:
-    """The project's folder, an image, and a server."""
+    """The project's folder with a DVC remote, an image, and a server."""
     monkeypatch.chdir(ROOT)
+    monkeypatch.setattr("pipeline.kubeflow.form.default_remote", lambda root: "s3://fashion/dvc")
     monkeypatch.setenv("FASHION_IMAGE", IMAGE)
     monkeypatch.setenv("KFP_HOST", server.url)
 
@@ -150,6 +151,16 @@ def test_code_that_no_image_holds(
     assert not (ROOT / "never.yaml").exists()
     version["git.dirty"] = "false"
     assert cluster().image == "fashion-pipeline:0123456789ab-gpu"
+
+
+@pytest.mark.parametrize("remote", ["", "/a/folder", "ftp://host/dvc"])
+def test_a_remote_that_no_pod_can_read_is_refused(
+    server: KfpServer, remote: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.kubeflow.form.default_remote", lambda root: remote)
+    with pytest.raises(ParameterError, match="remote"):
+        fashion(cli.submit, "--gpu", "0")
+    assert server.runs == []
 
 
 def test_submit(server: KfpServer) -> None:

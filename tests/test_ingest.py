@@ -202,6 +202,7 @@ def test_dvc_repro_on_a_flipped_byte_stops_and_fashion_data_puts_everything_righ
     assert project.json("outputs/validate/validation.json")["verdict"] == "passed"
 
 
+@pytest.mark.slow
 def test_another_data_set_goes_through_by_what_adopt_prints(project: Project, tmp_path: Path):
     folder = tmp_path / "shapes"
     folder.mkdir()

@@ -115,7 +115,13 @@ def wait_for_group(group: int) -> None:
     pytest.fail(f"the process group {group} does not end")
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill-9"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        pytest.param(signal.SIGINT, id="ctrl-c", marks=pytest.mark.slow),
+        pytest.param(signal.SIGKILL, id="kill-9"),
+    ],
+)
 def test_training_that_is_stopped_leaves_nothing_half_written_and_runs_again(
     project: Project, how: signal.Signals
 ):

@@ -181,7 +181,7 @@ def test_a_server_that_dies_during_training_does_not_cost_the_model(served: Proj
     assert "cannot be reached" in served.fashion("step", "evaluate", code=7).stderr
 
 
-@pytest.mark.parametrize("name", ["sqlite:///relative.db", "127.0.0.1:5000", "postgresql://a:secret@b/c"])
+@pytest.mark.parametrize("name", ["sqlite:///relative.db", "127.0.0.1:5000", "mysql://a:secret@b/c"])
 def test_an_address_of_another_kind_works_or_is_one_line(project: Project, name: str):
     code = 0 if name.startswith("sqlite") else 7
     result = project.fashion("step", "gate", code=code, MLFLOW_TRACKING_URI=name)
