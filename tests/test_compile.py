@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, get_args
 
 import pytest
@@ -22,6 +23,7 @@ from pipeline.kubeflow.form import (
     sections,
     trainings,
 )
+from pipeline.kubeflow.progress import steps_of
 from pipeline.kubeflow.settings import CONFIG_KEYS, SECRET_KEYS, Toleration, check_image, parse_toleration
 from pipeline.params import Params, load
 from pipeline.steps import SECTIONS
@@ -294,3 +296,12 @@ def test_a_toleration_is_read_as_kubectl_writes_a_taint():
     assert parse_toleration("a=b:NoExecute") == Toleration("a", "b", "NoExecute")
     with pytest.raises(ParameterError):
         parse_toleration("a=b:Never")
+
+
+def test_whoever_waits_for_a_sweep_sees_a_training_for_each_candidate():
+    spec = next(yaml.safe_load_all((GOLDEN / "sweep.yaml").read_text()))
+    run = SimpleNamespace(pipeline_spec=spec, runtime_config=None)
+
+    trainings = [step.label for step in steps_of(run) if step.task == "train"]
+
+    assert trainings == [f"train {candidate}" for candidate in CANDIDATES]

@@ -128,11 +128,12 @@ def _steps(spec: Spec, component: Spec, parent: Step, parameters: Spec) -> Itera
 
 
 def _items(items: Spec, parameters: Spec) -> list[Any]:
-    """What a loop goes over; nothing where only the run itself finds out."""
+    """What a loop goes over; of what a step plans, the candidates that it plans for."""
     given = parameters.get(items.get("inputParameter", "").removeprefix(_CHANNEL))
     if "raw" in items:
         given = json.loads(items["raw"])
-    return given if isinstance(given, list) else []
+    planned = given if isinstance(given, list) else parameters.get("candidates")
+    return planned if isinstance(planned, list) else []
 
 
 def _state(
