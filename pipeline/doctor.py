@@ -169,10 +169,10 @@ def _namespace(target: Target) -> str:
     from urllib3.exceptions import HTTPError
 
     from pipeline.kubeflow.client import NAMESPACE
-    from pipeline.kubeflow.pods import SECONDS, _client
+    from pipeline.kubeflow.pods import SECONDS, kube_client
     from pipeline.kubeflow.settings import CONFIG_MAP, SECRET
 
-    api, namespace = _client(), target.namespace or NAMESPACE
+    api, namespace = kube_client(), target.namespace or NAMESPACE
     if api is None:
         return ""
     core = client.CoreV1Api(api)

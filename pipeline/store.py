@@ -10,6 +10,8 @@ from filelock import FileLock
 from components.common.errors import TrackingError, first_line, redacted
 
 FOLDER = "mlruns"
+RUN_ID = "FASHION_RUN_ID"
+"""The variable that names the pipeline run that a step belongs to."""
 HEALTH_TIMEOUT_SECONDS = 4
 CODE_ROOT = Path(__file__).parents[1]
 

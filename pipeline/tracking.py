@@ -23,11 +23,11 @@ from mlflow.exceptions import MlflowException
 from components.common.errors import PipelineError, TrackingError, first_line
 from components.common.files import files_digest, read_json
 from components.train.step import code_version
-from pipeline.store import git_version, is_embedded, open_store, store_folder
+from pipeline.store import RUN_ID, git_version, is_embedded, open_store, store_folder
 
 RUN_KEY = "run_key"
 PIPELINE_RUN_TAG = "kubeflow_run."
-"""With the id of a pipeline run (FASHION_RUN_ID) behind it: that run works on this model, or its verdict."""
+"""With the id of a pipeline run (RUN_ID) behind it: that run works on this model, or its verdict."""
 HISTORY_METRICS = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "images_per_second")
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 """The UI then opens the views of training, not those of language models."""
@@ -107,13 +107,16 @@ class Tracker:
             run_key: The content of the run.
             verdict: The gate's, once there is one.
         """
-        pipeline_run = os.environ.get("FASHION_RUN_ID")
-        if not pipeline_run:
-            return
-        with refusals():
-            run, tag = self.find(run_key), PIPELINE_RUN_TAG + pipeline_run
-            if run and (verdict or tag not in run.data.tags):
-                self.client.set_tag(run.info.run_id, tag, verdict or "claimed")
+        if os.environ.get(RUN_ID):
+            with refusals():
+                if run := self.find(run_key):
+                    self._claim(run, verdict)
+
+    def _claim(self, run: Run, verdict: str = "") -> None:
+        pipeline_run = os.environ.get(RUN_ID, "")
+        tag = PIPELINE_RUN_TAG + pipeline_run
+        if pipeline_run and (verdict or tag not in run.data.tags):
+            self.client.set_tag(run.info.run_id, tag, verdict or "claimed")
 
     def claimed(self, pipeline_run: str) -> list[Run]:
         """The runs that a pipeline run has worked on, the one that its gate judged first."""
@@ -205,7 +208,7 @@ class Tracker:
 
     def _ensure_run(self, description: dict[str, Any]) -> str:
         run = self.find(description[RUN_KEY]) or self._create_run(description)
-        self.claim(description[RUN_KEY])
+        self._claim(run)
         if not run.data.params:  # new, or its maker was killed right after making it
             params = _flatten(description["params"]) | _flatten(description["libraries"])
             self.client.log_batch(run.info.run_id, params=[Param(k, v) for k, v in params.items()])

@@ -14,6 +14,8 @@ ATTEMPTS = 3
 """How often an object is downloaded whose content is not what its name says."""
 DIGEST = re.compile(r"[0-9a-f]{32}")
 LISTING = ".dir"
+VERSION = re.compile(rf"{DIGEST.pattern}{re.escape(LISTING)}")
+"""What DVC calls a version of a folder."""
 
 
 def fetch_version(data: Path, version: str, remote: str) -> None:
@@ -29,7 +31,7 @@ def fetch_version(data: Path, version: str, remote: str) -> None:
         StorageError: The remote cannot be read.
     """
     digest = version.removesuffix(LISTING)
-    if not (version.endswith(LISTING) and DIGEST.fullmatch(digest)):
+    if not VERSION.fullmatch(version):
         raise DataError(f"`{version}` is no version of data", "take it from data.dvc: 32 hex digits and .dir")
     if data.is_dir() and any(data.iterdir()):
         if data_version(data) == version:

@@ -9,7 +9,8 @@ from mlflow.entities import Run
 from tabulate import tabulate
 
 from components.common.errors import PipelineError, first_line
-from pipeline.kubeflow.notes import KILLED, RUN_ID, STATE_URL, Note, read_notes
+from pipeline.kubeflow.notes import KILLED, STATE_URL, Note, read_notes
+from pipeline.store import RUN_ID
 from pipeline.tracking import PIPELINE_RUN_TAG, Tracker, refusals
 
 WORDS = {"done": "done", "failed": "**failed**", "running": "**killed**"}

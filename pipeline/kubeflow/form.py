@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from components.common.errors import DataError, ParameterError, first_line
 from components.common.files import source_digest
+from components.ingest.s3 import VERSION
 from pipeline.params import Params, parse
 from pipeline.steps import SECTIONS
 from pipeline.store import CODE_ROOT
@@ -27,11 +27,11 @@ SCALARS = {
 }
 """The parameters that have a field of their own."""
 ALIKE = ("train.seed", "train.validation_images")
+"""What all candidates of a sweep have in common: these choose the images on which they are compared."""
 EMPTY = {"epochs": 0} | dict.fromkeys(
     ("accuracy_lower_min", "worst_recall_min", "calibration_error_max", "model_megabytes_max"), -1.0
 )
 """What a field holds for null in `params.yaml`: KFP's form has no empty number."""
-VERSION = re.compile(r"[0-9a-f]{32}\.dir")
 
 
 def code_version() -> str:

@@ -14,9 +14,10 @@ from typing import Literal
 from components.common.errors import PipelineError, StorageError
 from components.common.files import content_key
 from components.common.storage import open_storage
+from pipeline.store import RUN_ID
 
-STATE_URL, RUN_ID = "FASHION_STATE_URL", "FASHION_RUN_ID"
-"""Variables that name the storage, and the pipeline run."""
+STATE_URL = "FASHION_STATE_URL"
+"""The variable that names the storage."""
 KILLED = "it was killed: out of memory, its time limit, or a lost node"
 """What a note says that was never closed."""
 

@@ -52,7 +52,7 @@ class Pods:
 
     def __init__(self, namespace: str) -> None:
         self.namespace = namespace
-        self._client = _client()
+        self._client = kube_client()
         self._silent = 0
 
     def of_run(self, run_id: str) -> list[Pod]:
@@ -103,7 +103,7 @@ class Pods:
 
 def namespace_exists(name: str) -> bool | None:
     """Whether the kubeconfig's cluster has a namespace; None where there is nobody to ask."""
-    api = _client()
+    api = kube_client()
     if api is None:
         return None
     from kubernetes import client
@@ -135,7 +135,7 @@ def state_location(pods: Pods) -> str:
     return config[STATE_URL]
 
 
-def _client() -> Any:
+def kube_client() -> Any:
     """Kubernetes by the kubeconfig, or by this pod's service account; None where there is neither."""
     from kubernetes import client, config
 
