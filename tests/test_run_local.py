@@ -13,6 +13,7 @@ from tests.conftest import made_once, runs, versions
 from tests.project import Project, environment_of, new_project
 
 STEPS = ["parameters", "ingest", "validate", "train", "evaluate", "gate", "register"]
+STORE = "mlruns/mlflow.db"
 
 
 def run_local(project: Project, *arguments: str, code: int = 0) -> dict[str, str]:
@@ -35,7 +36,7 @@ def artifact(project: Project, name: str) -> Path:
 
 
 def client(project: Project) -> MlflowClient:
-    return MlflowClient(f"sqlite:///{project.root}/mlruns/mlflow.db")
+    return MlflowClient(project.environment.get("MLFLOW_TRACKING_URI", f"sqlite:///{project.root}/{STORE}"))
 
 
 @pytest.fixture(scope="session")
@@ -46,14 +47,25 @@ def first_run(subset: Path, shared_folder: Path) -> Project:
         if mine:
             new_project(root, subset)
             (root / "states.json").write_text(json.dumps(run_local(project)))
+            shutil.copytree(root, root.with_name("first-run"))
     return project
 
 
 @pytest.fixture
-def local(first_run: Project) -> Iterator[Project]:
-    """A project whose pipeline has run locally, for one test at a time: KFP's cache has absolute paths."""
-    with FileLock(first_run.root.parent / "in-use"):
-        yield first_run
+def local(first_run: Project, tmp_path: Path) -> Iterator[Project]:
+    """A project whose pipeline has run locally, as that run left it, whatever other tests did to it.
+
+    One folder, for one test at a time: KFP's cache has absolute paths. Only the store of runs has a place of
+    its own: MLflow keeps connections to it open.
+    """
+    root = first_run.root
+    with FileLock(root.with_name("in-use")):
+        shutil.rmtree(root)
+        shutil.copytree(root.with_name("first-run"), root)
+        shutil.move(root / STORE, tmp_path / "mlflow.db")
+        yield Project(
+            root, first_run.environment | {"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db"}
+        )
 
 
 def test_it_gives_the_same_as_dvc(local: Project, trained: Project):
@@ -72,13 +84,10 @@ def test_it_gives_the_same_as_dvc(local: Project, trained: Project):
 
 
 @pytest.mark.slow
-def test_dvc_after_it_adds_neither_run_nor_version(local: Project):
-    copy = local.root.parent / "then-dvc"
-    if not copy.exists():
-        shutil.copytree(local.root, copy, ignore=shutil.ignore_patterns("site", "__pycache__", "kubeflow"))
-    project = Project(
-        copy, environment_of(copy) | {"MLFLOW_TRACKING_URI": f"sqlite:///{local.root}/mlruns/mlflow.db"}
-    )
+def test_dvc_after_it_adds_neither_run_nor_version(local: Project, tmp_path: Path):
+    copy = tmp_path / "project"
+    shutil.copytree(local.root, copy, ignore=shutil.ignore_patterns("site", "__pycache__", "kubeflow"))
+    project = Project(copy, local.environment | environment_of(copy))
 
     project.reproduce()
 
