@@ -40,6 +40,11 @@ for name in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "DVC_ROOT", "PYTHONDONTWRIT
     os.environ.pop(name, None)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the tests that wait for one folder first: an idle worker takes over the last ones of the other."""
+    items.sort(key=lambda item: "local" not in getattr(item, "fixturenames", ()))
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The project's `data/`, which `make test` obtains."""

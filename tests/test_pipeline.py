@@ -72,6 +72,7 @@ def test_every_stage_depends_on_the_code_that_it_runs():
         assert used == declared, name
 
 
+@pytest.mark.slow
 def test_an_experiment_is_dvcs_and_records_into_the_projects_store(project: Project):
     before = project.json("outputs/evaluate/metrics.json")["accuracy"]
 
@@ -115,12 +116,9 @@ def wait_for_group(group: int) -> None:
     pytest.fail(f"the process group {group} does not end")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    "how",
-    [
-        pytest.param(signal.SIGINT, id="ctrl-c", marks=pytest.mark.slow),
-        pytest.param(signal.SIGKILL, id="kill-9"),
-    ],
+    "how", [pytest.param(signal.SIGINT, id="ctrl-c"), pytest.param(signal.SIGKILL, id="kill-9")]
 )
 def test_training_that_is_stopped_leaves_nothing_half_written_and_runs_again(
     project: Project, how: signal.Signals

@@ -78,7 +78,6 @@ def test_a_server_in_trouble_has_not_lost_the_files(
 ):
     from components.register.step import find_version
 
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", served.environment["MLFLOW_TRACKING_URI"])
     digest = served.json("outputs/train/training.json")["weights_digest"]
     found = find_version(client, MODEL, digest)
     assert found is not None

@@ -133,7 +133,7 @@ def find_version(client: MlflowClient, model_name: str, weights_digest: str) -> 
     for candidate in sorted(found, key=lambda v: int(v.version)):
         try:
             uri = client.get_model_version_download_uri(model_name, candidate.version)
-            if mlflow.artifacts.list_artifacts(artifact_uri=uri):
+            if mlflow.artifacts.list_artifacts(artifact_uri=uri, tracking_uri=client.tracking_uri):
                 return candidate
         except FileNotFoundError:
             continue
