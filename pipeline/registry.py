@@ -24,7 +24,7 @@ def last_model(project: Project, params: Params) -> str | None:
     tracker = Tracker(project.root, params.tracking.experiment)
     name = params.register_.model_name
     with refusals():
-        if tracker.find(training["run_key"]) is None:
+        if tracker.find(training) is None:
             return None
         if gate["verdict"] != "passed":
             return "not registered"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from components.common.errors import TrackingError
 from components.common.files import read_json
@@ -123,7 +123,7 @@ def _train(project: Project, params: parameters.Params) -> str:
 def _evaluate(project: Project, params: parameters.Params) -> str:
     from components.evaluate.step import evaluate
 
-    tracker = _tracker(project, params)
+    tracker = _tracker(project, params, chosen=True)
     metrics = evaluate(
         project.data, project.out("train"), project.out("evaluate"), params.data, params.evaluate
     )
@@ -135,12 +135,12 @@ def _evaluate(project: Project, params: parameters.Params) -> str:
 def _gate(project: Project, params: parameters.Params) -> str:
     from components.gate.step import RuleVerdict, gate, gate_table, verdict_line
 
-    tracker = _tracker(project, params)
+    tracker = _tracker(project, params, chosen=True)
     result = gate(project.out("evaluate"), project.out("gate"), params.gate)
     rules = [RuleVerdict(**rule) for rule in result["rules"]]
     print(gate_table(rules))
     _record(tracker, project, "gate")
-    tracker.claim(_run_key(project), result["verdict"])
+    tracker.claim(_training(project), result["verdict"])
     return f"gate: {verdict_line(rules)}"
 
 
@@ -163,16 +163,17 @@ def _register(project: Project, params: parameters.Params) -> str:
     return f"{result.model_name} version {result.version} is {result.alias}: {result.reason}"
 
 
-def _tracker(project: Project, params: parameters.Params) -> Tracker:
-    from pipeline.tracking import Tracker
+def _tracker(project: Project, params: parameters.Params, *, chosen: bool = False) -> Tracker:
+    from pipeline.tracking import CHOSEN, CLAIMED, Tracker
 
     tracker = Tracker(project.root, params.tracking.experiment)
-    tracker.claim(_run_key(project))
+    tracker.claim(_training(project), CHOSEN if chosen else CLAIMED)
     return tracker
 
 
-def _run_key(project: Project) -> str:
-    return str(read_json(project.out("train") / "training.json", "train")["run_key"])
+def _training(project: Project) -> dict[str, Any]:
+    training: dict[str, Any] = read_json(project.out("train") / "training.json", "train")
+    return training
 
 
 def _record(tracker: Tracker, project: Project, until: str) -> str:

@@ -4,11 +4,8 @@ The files that the steps write are the truth; a run is their image. `record` mak
 files say, whatever was there before, so that a repeated step adds nothing and a lost store is filled.
 """
 
-import csv
 import getpass
-import json
 import os
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,22 +14,32 @@ from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
+from mlflow.entities import Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 
 from components.common.errors import PipelineError, TrackingError, first_line
-from components.common.files import files_digest, read_json
+from components.common.files import read_json
 from components.train.step import code_version
+from pipeline.recording import (
+    epoch_metrics,
+    flatten,
+    log_dataset,
+    logged_epochs,
+    record_files,
+    record_history,
+    record_metrics,
+)
 from pipeline.store import RUN_ID, git_version, is_embedded, open_store, store_folder
 
-RUN_KEY = "run_key"
+RUN_KEY, WEIGHTS = "run_key", "weights_digest"
 PIPELINE_RUN_TAG = "kubeflow_run."
-"""With the id of a pipeline run (RUN_ID) behind it: that run works on this model, or its verdict."""
-HISTORY_METRICS = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "images_per_second")
+"""With the id of a pipeline run (RUN_ID) behind it: CLAIMED, CHOSEN, or the verdict of its gate."""
+CLAIMED, CHOSEN = "claimed", "chosen"
+"""The pipeline run works on this model; it evaluates and judges this model, of a sweep no other."""
+MADE_BY_TAG = "made_by"
+"""The pipeline run that answers for the run: the last to work on it before it was finished."""
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 """The UI then opens the views of training, not those of language models."""
-RECORDED_SUFFIXES = {".json", ".html", ".png", ".md", ".csv"}
-"""Files of a step that go to the run. The model goes to the registry, if the gate lets it."""
 
 
 @dataclass(frozen=True)
@@ -93,48 +100,68 @@ class Tracker:
             )
         return str(found.experiment_id)
 
-    def find(self, run_key: str) -> Run | None:
-        """The run of that content, if there is one."""
+    def find(self, description: dict[str, Any]) -> Run | None:
+        """The run of that content, if there is one.
+
+        Args:
+            description: Of a training. Once it names the weights, a run of others is not meant: the same
+                content may give other weights on another kind of processor or GPU.
+        """
         runs = self.client.search_runs(
-            [self.experiment_id], f"tags.{RUN_KEY} = '{run_key}'", order_by=["start_time ASC"], max_results=1
+            [self.experiment_id],
+            f"tags.{RUN_KEY} = '{description[RUN_KEY]}'",
+            order_by=["start_time ASC"],
         )
+        weights = description.get(WEIGHTS)
+        if weights:
+            unknown = [run for run in runs if WEIGHTS not in run.data.tags]
+            runs = [run for run in runs if run.data.tags.get(WEIGHTS) == weights] or unknown
         return runs[0] if runs else None
 
-    def claim(self, run_key: str, verdict: str = "") -> None:
+    def claim(self, training: dict[str, Any], state: str = CLAIMED) -> None:
         """Says of a run, if there is one, that the pipeline run of this process works on it.
 
         Args:
-            run_key: The content of the run.
-            verdict: The gate's, once there is one.
+            training: What the train step wrote.
+            state: CLAIMED, CHOSEN, or the gate's verdict.
         """
         if os.environ.get(RUN_ID):
             with refusals():
-                if run := self.find(run_key):
-                    self._claim(run, verdict)
+                if run := self.find(training):
+                    self._claim(run, state)
 
-    def _claim(self, run: Run, verdict: str = "") -> None:
+    def _claim(self, run: Run, state: str = CLAIMED) -> None:
         pipeline_run = os.environ.get(RUN_ID, "")
         tag = PIPELINE_RUN_TAG + pipeline_run
-        if pipeline_run and (verdict or tag not in run.data.tags):
-            self.client.set_tag(run.info.run_id, tag, verdict or "claimed")
+        if pipeline_run and (state != CLAIMED or tag not in run.data.tags):
+            self.client.set_tag(run.info.run_id, tag, state)
+            if run.info.status != "FINISHED":
+                self.client.set_tag(run.info.run_id, MADE_BY_TAG, pipeline_run)
 
     def claimed(self, pipeline_run: str) -> list[Run]:
-        """The runs that a pipeline run has worked on, the one that its gate judged first."""
+        """The runs that a pipeline run has worked on; first the one that its gate judged, then the chosen."""
         tag = PIPELINE_RUN_TAG + pipeline_run
         runs = self.client.search_runs([self.experiment_id], f"tags.`{tag}` LIKE '%'")
-        return sorted(runs, key=lambda run: run.data.tags[tag] == "claimed")
+        order = {CHOSEN: 1, CLAIMED: 2}
+        return sorted(runs, key=lambda run: order.get(run.data.tags[tag], 0))
 
     @contextmanager
     def training(self, description: dict[str, Any]) -> Iterator[Callable[[dict[str, float]], None]]:
         """Marks the run as running while a model is trained, and gives what logs an epoch.
 
+        A run that is finished stays as it is: what comes of this training, `record` knows.
         A server that goes away during training costs the live curve, not the model: the next
         `record` fills in what is missing.
         """
         with refusals():
-            run_id = self._ensure_run(description)
-            self.client.update_run(run_id, status="RUNNING")
-            known = {metric.step for metric in self.client.get_metric_history(run_id, "loss")}
+            run = self._ensure_run(description)
+            run_id, finished = run.info.run_id, run.info.status == "FINISHED"
+            known = logged_epochs(self.client, run_id)
+            if not finished:
+                self.client.update_run(run_id, status="RUNNING")
+        if finished:
+            yield lambda _: None
+            return
         # In a thread of its own no write is cut by Ctrl-C, which would leave SQLite locked.
         writer = ThreadPoolExecutor(max_workers=1)
         live = True
@@ -143,7 +170,7 @@ class Tracker:
             nonlocal live
             if live and row["epoch"] not in known:
                 try:
-                    writer.submit(self.client.log_batch, run_id, metrics=_epoch_metrics(row)).result()
+                    writer.submit(self.client.log_batch, run_id, metrics=epoch_metrics(row)).result()
                 except MlflowException as error:
                     live = False
                     print(f"MLflow does not answer, the run is recorded later: {first_line(error)}")
@@ -173,32 +200,31 @@ class Tracker:
         evaluation = folders.evaluate and read_json(folders.evaluate / "evaluation.json", "evaluate")
         gate = folders.gate and read_json(folders.gate / "gate.json", "gate")
         for made in filter(None, (evaluation, gate)):
-            if made["weights_digest"] != training["weights_digest"]:
+            if made[WEIGHTS] != training[WEIGHTS]:
                 raise PipelineError(
                     "model, evaluation and gate are not of the same weights", "run `dvc repro`"
                 )
         with refusals():
-            run_id = self._ensure_run(training)
-            run = self.client.get_run(run_id)
+            run = self._ensure_run(training)
+            run_id = str(run.info.run_id)
             tags = {
-                "weights_digest": training["weights_digest"],
+                WEIGHTS: training[WEIGHTS],
                 "data_version": training["data_version"],
                 "code_version": training["code_version"],
             }
-            self._record_history(run_id, folders.train / "history.csv")
-            self._record_metrics(
-                run, training["cost"] | {name: training[name] for name in ("parameters", "megaflops")}
-            )
+            record_history(self.client, run_id, folders.train / "history.csv")
+            size = {name: training[name] for name in ("parameters", "megaflops")}
+            record_metrics(self.client, run, training["cost"] | size)
             if folders.evaluate and evaluation:
                 metrics = {f"test_{name}": value for name, value in evaluation["metrics"].items()}
                 metrics |= read_json(folders.evaluate / "performance.json", "evaluate")
-                self._record_metrics(run, metrics)
+                record_metrics(self.client, run, metrics)
             if gate:
                 tags["gate"] = gate["verdict"]
             for step in ("validate", "train", "evaluate", "gate"):
                 folder = getattr(folders, step)
                 if folder:
-                    tags |= self._record_files(run, step, folder)
+                    tags |= record_files(self.client, run, step, folder)
             for name, value in tags.items():
                 if run.data.tags.get(name) != value:
                     self.client.set_tag(run_id, name, value)
@@ -206,15 +232,15 @@ class Tracker:
                 self.client.set_terminated(run_id, "FINISHED")
         return run_id
 
-    def _ensure_run(self, description: dict[str, Any]) -> str:
-        run = self.find(description[RUN_KEY]) or self._create_run(description)
+    def _ensure_run(self, description: dict[str, Any]) -> Run:
+        run = self.find(description) or self._create_run(description)
         self._claim(run)
         if not run.data.params:  # new, or its maker was killed right after making it
-            params = _flatten(description["params"]) | _flatten(description["libraries"])
+            params = flatten(description["params"]) | flatten(description["libraries"])
             self.client.log_batch(run.info.run_id, params=[Param(k, v) for k, v in params.items()])
         if not run.inputs.dataset_inputs:
-            self._log_dataset(run, description)
-        return str(run.info.run_id)
+            log_dataset(self.client, run, self.experiment, description)
+        return self.client.get_run(run.info.run_id)
 
     def _create_run(self, description: dict[str, Any]) -> Run:
         model = description["params"]["model"]["name"]
@@ -232,60 +258,6 @@ class Tracker:
         return self.client.create_run(
             self.experiment_id, tags=tags, run_name=f"{model}-{description[RUN_KEY][:8]}"
         )
-
-    def _log_dataset(self, run: Run, description: dict[str, Any]) -> None:
-        shape = description["params"]["data"]
-        dataset = Dataset(
-            name=self.experiment,
-            digest=description["data_version"],
-            source_type="dvc",
-            source=json.dumps({"uri": "data.dvc"}),
-            profile=json.dumps({"train_images": shape["train_images"], "test_images": shape["test_images"]}),
-        )
-        self.client.log_inputs(
-            run.info.run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])]
-        )
-
-    def _record_history(self, run_id: str, path: Path) -> None:
-        known = {metric.step for metric in self.client.get_metric_history(run_id, "loss")}
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
-        missing = [metric for row in rows if row["epoch"] not in known for metric in _epoch_metrics(row)]
-        for start in range(0, len(missing), 900):  # the server takes 1,000 at a time
-            self.client.log_batch(run_id, metrics=missing[start : start + 900])
-
-    def _record_metrics(self, run: Run, metrics: dict[str, float]) -> None:
-        now = int(time.time() * 1000)
-        changed = [
-            Metric(name, value, now, 0)
-            for name, value in metrics.items()
-            if run.data.metrics.get(name) != value
-        ]
-        self.client.log_batch(run.info.run_id, metrics=changed)
-
-    def _record_files(self, run: Run, step: str, folder: Path) -> dict[str, str]:
-        """Uploads a step's small files unless these very files are there; returns the tag that says so."""
-        files = [path for path in sorted(folder.iterdir()) if path.suffix in RECORDED_SUFFIXES]
-        tag, digest = f"files.{step}", files_digest(files, folder)
-        if run.data.tags.get(tag) != digest:
-            for path in files:
-                self.client.log_artifact(run.info.run_id, str(path), step)
-        return {tag: digest}
-
-
-def _epoch_metrics(row: dict[str, float]) -> list[Metric]:
-    now = int(time.time() * 1000)
-    return [Metric(name, row[name], now, int(row["epoch"])) for name in HISTORY_METRICS]
-
-
-def _flatten(content: dict[str, Any], prefix: str = "") -> dict[str, str]:
-    flat: dict[str, str] = {}
-    for name, value in content.items():
-        if isinstance(value, dict):
-            flat |= _flatten(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value if isinstance(value, str) else json.dumps(value)
-    return flat
 
 
 def _user() -> str:

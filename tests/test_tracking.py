@@ -14,6 +14,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from pipeline.store import display_uri, store_folder
+from pipeline.tracking import Folders, Tracker
 from tests.conftest import Server, runs
 from tests.project import MODEL, NETWORK, Project
 
@@ -64,13 +65,49 @@ def test_a_run_whose_maker_was_killed_is_completed(served: Project, client: Mlfl
     client.delete_run(runs(client)[0].info.run_id)
     experiment = client.get_experiment_by_name(MODEL)
     half = client.create_run(experiment.experiment_id, tags={"run_key": training["run_key"]})
+    uri = served.environment["MLFLOW_TRACKING_URI"].replace("://", "://somebody:secret@")
 
-    served.fashion("step", "register")
+    result = served.fashion("step", "register", MLFLOW_TRACKING_URI=uri)
 
+    assert "secret" not in result.stdout + result.stderr
     (run,) = runs(client)
     assert run.info.run_id == half.info.run_id
     assert run.data.params["train.epochs"] == "2"
     assert run.inputs.dataset_inputs[0].dataset.digest == training["data_version"]
+
+
+def test_other_weights_of_the_same_content_are_another_run(
+    served: Project, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+):
+    """Another kind of processor, or XLA, may give other weights; the first model keeps its run as it is."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", served.environment["MLFLOW_TRACKING_URI"])
+    (before,) = runs(client)
+    outputs = served.root / "outputs"
+    for name in ("train/training", "evaluate/evaluation", "gate/gate"):
+        content = served.json(f"outputs/{name}.json") | {"weights_digest": "others", "verdict": "rejected"}
+        (outputs / f"{name}.json").write_text(json.dumps(content))
+    folders = Folders(*(outputs / step for step in ("validate", "train", "evaluate", "gate")))
+    tracker = Tracker(served.root, MODEL)
+
+    made = {tracker.record(folders) for _ in range(2)}
+
+    assert client.get_run(before.info.run_id).data.to_dictionary() == before.data.to_dictionary()
+    (other,) = (run for run in runs(client) if run.info.run_id != before.info.run_id)
+    assert made == {other.info.run_id}
+    assert (other.data.tags["weights_digest"], other.data.tags["gate"]) == ("others", "rejected")
+    assert len(client.get_metric_history(other.info.run_id, "loss")) == 2
+
+
+def test_a_training_that_fails_does_not_touch_a_run_that_is_finished(
+    served: Project, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", served.environment["MLFLOW_TRACKING_URI"])
+    description = served.json("outputs/train/training.json")
+
+    with pytest.raises(ZeroDivisionError), Tracker(served.root, MODEL).training(description):
+        _ = 1 / 0
+
+    assert [run.info.status for run in runs(client)] == ["FINISHED"]
 
 
 def test_a_server_in_trouble_has_not_lost_the_files(

@@ -11,7 +11,7 @@ from tabulate import tabulate
 from components.common.errors import PipelineError, first_line
 from pipeline.kubeflow.notes import KILLED, STATE_URL, Note, read_notes
 from pipeline.store import RUN_ID
-from pipeline.tracking import PIPELINE_RUN_TAG, Tracker, refusals
+from pipeline.tracking import CHOSEN, CLAIMED, MADE_BY_TAG, PIPELINE_RUN_TAG, Tracker, refusals
 
 WORDS = {"done": "done", "failed": "**failed**", "running": "**killed**"}
 
@@ -34,7 +34,7 @@ def finish(state: str, experiment: str, out: Path) -> None:
     except (PipelineError, KeyError) as error:
         faults.append(f"the steps' notes cannot be read: {first_line(error)}")
     try:
-        run = _close(experiment, failed, any(step.startswith("train") for step in notes))
+        run = _close(experiment, failed, "train" in notes)
     except PipelineError as error:
         faults.append(first_line(error))
     text = summary(failed, notes, run, os.environ.get(RUN_ID, ""))
@@ -56,8 +56,8 @@ def summary(failed: bool, notes: dict[str, Note], run: Run | None, pipeline_run:
     if run:
         metrics, tags = run.data.metrics, run.data.tags
         rows = [("MLflow run", f"{run.info.run_name} ({run.info.run_id}), {run.info.status}")]
-        verdict = tags.get(PIPELINE_RUN_TAG + pipeline_run, "claimed")
-        if verdict != "claimed":  # else the figures are of an earlier pipeline run
+        verdict = tags.get(PIPELINE_RUN_TAG + pipeline_run)
+        if verdict not in (CLAIMED, CHOSEN):  # else the figures are of an earlier pipeline run
             rows += [("test accuracy", f"{metrics['test_accuracy']:.2%}"), ("gate", verdict)]
         rows += [(tag, tags[tag]) for tag in ("weights_digest", "data_version") if tag in tags]
         lines.append(tabulate(rows, ("", ""), "github", disable_numparse=True))
@@ -91,16 +91,25 @@ def reason(note: Note) -> str:
     return note.line or (KILLED if note.state == "running" else "")
 
 
-def _close(experiment: str, failed: bool, trained: bool) -> Run | None:
+def _close(experiment: str, failed: bool, alone: bool) -> Run | None:
     """Marks the MLflow run of a failed pipeline run as failed; returns the run that the summary is about.
 
-    A run that was finished before this pipeline run, or by a sweep that failed later, stays what it is.
+    A run that was finished before this pipeline run stays what it is, and so do a sweep's other trainings.
+
+    Args:
+        experiment: The MLflow experiment.
+        failed: Whether the pipeline failed.
+        alone: Whether its training is no candidate of a sweep.
     """
+    pipeline_run = os.environ[RUN_ID]
     tracker = Tracker(Path.cwd(), experiment)
     with refusals():
-        runs = tracker.claimed(os.environ[RUN_ID])
+        runs = tracker.claimed(pipeline_run)
+        first = runs[0] if runs else None
+        chosen = first and (alone or first.data.tags[PIPELINE_RUN_TAG + pipeline_run] != CLAIMED)
+        about = first if chosen else None
         for run in runs:
-            ours = run.info.status == "RUNNING" or (trained and len(runs) == 1)
-            if failed and ours:
+            ours = run.data.tags.get(MADE_BY_TAG) == pipeline_run
+            if failed and ours and (run is about or run.info.status == "RUNNING"):
                 tracker.client.set_terminated(run.info.run_id, "FAILED")
-        return tracker.client.get_run(runs[0].info.run_id) if runs else None
+        return tracker.client.get_run(about.info.run_id) if about else None

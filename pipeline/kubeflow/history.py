@@ -79,7 +79,7 @@ def from_mlflow(run_ids: Sequence[str]) -> dict[str, Judged]:
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
-    from pipeline.tracking import PIPELINE_RUN_TAG
+    from pipeline.tracking import CHOSEN, CLAIMED, PIPELINE_RUN_TAG
 
     known: dict[str, Judged] = {}
     try:
@@ -89,7 +89,8 @@ def from_mlflow(run_ids: Sequence[str]) -> dict[str, Judged]:
         for run_id in run_ids:
             tag = PIPELINE_RUN_TAG + run_id
             # MLflow finds by "other than" only runs that have the tag; it knows no "one of" for tags.
-            found = client.search_runs(experiments, f"tags.`{tag}` != 'claimed'", max_results=1)
+            judged = f"tags.`{tag}` != '{CLAIMED}' AND tags.`{tag}` != '{CHOSEN}'"
+            found = client.search_runs(experiments, judged, max_results=1)
             for run in found:
                 known[run_id] = Judged(run.data.metrics.get("test_accuracy"), run.data.tags[tag])
     except (TrackingError, MlflowException, OSError) as error:
