@@ -12,6 +12,7 @@ from mlflow import MlflowClient
 from components.common import idx
 from components.register import step as register
 from pipeline import params as parameters
+from pipeline.store import open_store
 from tests.conftest import Server, runs, versions
 from tests.project import MODEL, Project
 
@@ -169,6 +170,36 @@ def test_a_stricter_gate_is_written_to_the_version_it_would_reject(served: Proje
 
     assert client.get_model_version(MODEL, "1").tags["gate"] == "rejected"
     assert "it is version 1 since an earlier gate" in served.json("mlruns/registration.json")["reason"]
+
+
+def test_a_version_of_the_same_weights_that_is_made_meanwhile_stays_the_only_one(
+    served: Project, client: MlflowClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", served.environment["MLFLOW_TRACKING_URI"])
+    open_store(served.root)
+    (first,) = client.search_model_versions(f"name = '{MODEL}'")
+    client.delete_model_version(MODEL, first.version)
+
+    def log_model(*_: Any) -> tuple[str, str]:  # while it is logged, somebody else makes the version
+        model = first.source.removeprefix("models:/")
+        client.create_model_version(MODEL, first.source, first.run_id, tags=first.tags, model_id=model)
+        return first.source, model
+
+    monkeypatch.setattr(register, "_log_model", log_model)
+    outputs = served.root / "outputs"
+
+    result = register.register(
+        data=served.root / "data",
+        trained=outputs / "train",
+        evaluated=outputs / "evaluate",
+        gated=outputs / "gate",
+        out=tmp_path / "registration.json",
+        model_name=MODEL,
+        evaluate_params=parameters.load(served.root / "params.yaml").evaluate,
+        run_id=first.run_id,
+    )
+
+    assert versions(client) == [result.version]
 
 
 def test_a_champion_that_is_made_while_ours_is_measured_is_compared_with_too(

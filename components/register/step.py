@@ -94,7 +94,8 @@ def register(
             return result
         if found is None:
             source, model_id = _log_model(trained, digest, run_id, data)
-            found = _create_version(
+            # Logging takes time: another registration may have been faster.
+            found = find_version(client, model_name, digest) or _create_version(
                 client,
                 model_name,
                 source=source,
