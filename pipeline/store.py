@@ -91,6 +91,8 @@ def open_store(root: Path) -> str:
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    # The address of a run that it prints has the user's name and password in it.
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
     import mlflow
     from mlflow.exceptions import MlflowException
@@ -120,20 +122,24 @@ def git_version() -> dict[str, str]:
 
     What the pipeline itself writes (lock, metrics) does not make the code dirty.
     """
-
-    def git(*arguments: str) -> str | None:
-        try:
-            result = subprocess.run(
-                ["git", *arguments], cwd=CODE_ROOT, capture_output=True, text=True, timeout=30, check=False
-            )
-        except (OSError, subprocess.TimeoutExpired):
-            return None
-        return result.stdout.strip() if result.returncode == 0 else None
-
-    commit = git("rev-parse", "HEAD")
+    commit = _git("rev-parse", "HEAD")
     if commit is None:  # an image has no git, but the commit that it was built from
-        built = os.environ.get("FASHION_COMMIT")
-        return {"mlflow.source.git.commit": built, "git.dirty": "false"} if built else {}
+        commit, dirty, _ = os.environ.get("FASHION_COMMIT", "").partition("-dirty-")
+        return {"mlflow.source.git.commit": commit, "git.dirty": str(bool(dirty)).lower()} if commit else {}
     code = ("components", "pipeline", "params.yaml", "dvc.yaml", "data.dvc", "pyproject.toml", "requirements")
-    changed = git("status", "--porcelain", "--", *code)
-    return {"mlflow.source.git.commit": commit, "git.dirty": str(bool(changed)).lower()}
+    return {"mlflow.source.git.commit": commit, "git.dirty": str(is_changed(*code)).lower()}
+
+
+def is_changed(*paths: str) -> bool:
+    """Whether a file of the code is not as committed."""
+    return bool(_git("status", "--porcelain", "--untracked-files=all", "--", *paths))
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        result = subprocess.run(
+            ["git", *arguments], cwd=CODE_ROOT, capture_output=True, text=True, timeout=30, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return result.stdout.strip() if result.returncode == 0 else None

@@ -123,8 +123,10 @@ def test_environment_of_the_steps(root: Path, kube: KubeServer):
 
 
 def test_image_for_the_gpus_and_the_code_at_hand(root: Path, monkeypatch: pytest.MonkeyPatch):
-    version = {"mlflow.source.git.commit": "0123456789abcdef", "git.dirty": "false"}
+    version = {"mlflow.source.git.commit": "0123456789abcdef"}
+    changed: list[str] = []
     monkeypatch.setattr("pipeline.kubeflow.settings.git_version", lambda: version)
+    monkeypatch.setattr("pipeline.kubeflow.settings.is_changed", lambda *paths: bool({*paths} & {*changed}))
     monkeypatch.chdir(root)
 
     def line(command: click.Command, *arguments: str) -> str:
@@ -133,7 +135,9 @@ def test_image_for_the_gpus_and_the_code_at_hand(root: Path, monkeypatch: pytest
 
     assert "ok  fashion-pipeline:0123456789ab-gpu " in line(commands.doctor)
     assert "ok  fashion-pipeline:0123456789ab " in line(commands.doctor, "--gpu", "0")
-    version["git.dirty"] = "true"
+    changed.append("params.yaml")
+    assert "ok  fashion-pipeline:0123456789ab " in line(commands.doctor, "--gpu", "0")
+    changed.append("pipeline")
     assert "--  the code differs" in line(commands.doctor)
     assert "ok  other:1 " in line(commands.doctor, "--image", "other:1")
     monkeypatch.setenv("FASHION_IMAGE", "named:1")

@@ -2,10 +2,13 @@
 
 import ast
 import re
+from pathlib import Path
 
 import pytest
 from pathspec import PathSpec
 
+from pipeline import store
+from pipeline.kubeflow.settings import IMAGE_FILES
 from tests.project import ROOT
 
 TARGETS = ("cpu", "gpu")
@@ -56,7 +59,7 @@ def environment(stage: str) -> dict[str, str]:
 
 def test_all_code_is_sent() -> None:
     assert [name for name in code_files() if not is_sent(name)] == []
-    assert all(is_sent(name) for name in ("params.yaml", "data.dvc", "pyproject.toml", *LOCKS))
+    assert all(is_sent(name) for name in ("pyproject.toml", *LOCKS))
 
 
 @pytest.mark.parametrize(
@@ -67,6 +70,8 @@ def test_all_code_is_sent() -> None:
         ".dvc/config.local",
         ".venv/bin/python",
         "data/train-images-idx3-ubyte",
+        "params.yaml",
+        "data.dvc",
         "mlruns/mlflow.db",
         "outputs/train/model.keras",
         "tests/conftest.py",
@@ -111,7 +116,22 @@ def test_copied_is_what_is_sent() -> None:
         if not arguments.startswith("--from=")
         for source in arguments.split()[:-1]
     }
-    assert copied == {*CODE, "params.yaml", "data.dvc", "pyproject.toml", *LOCKS}
+    assert copied == {*CODE, "pyproject.toml", *LOCKS}
+
+
+def test_a_change_of_what_is_sent_asks_for_another_image() -> None:
+    rules = (ROOT / ".dockerignore").read_text().splitlines()
+    sent = {rule.removeprefix("!") for rule in rules if rule.startswith("!")}
+    assert set(IMAGE_FILES) == {*sent, ".dockerignore", "infra/image/Dockerfile"}
+
+
+@pytest.mark.parametrize(("built", "dirty"), [("0123abcd", "false"), ("0123abcd-dirty-89ef", "true")])
+def test_a_run_in_the_image_names_the_commit_and_says_whether_it_differs(
+    built: str, dirty: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(store, "CODE_ROOT", tmp_path)  # no repository, as in the image
+    monkeypatch.setenv("FASHION_COMMIT", built)
+    assert store.git_version() == {"mlflow.source.git.commit": "0123abcd", "git.dirty": dirty}
 
 
 def test_no_commit_takes_its_name_from_another() -> None:

@@ -21,7 +21,7 @@ def repository(tmp_path: Path) -> Path:
     """A committed copy of what the image is made of, and of a file that has no part in it."""
     root = tmp_path / "repository"
     names = ["infra/image/build", "infra/image/Dockerfile", ".dockerignore", ".gitignore", "README.md"]
-    for name in [*names, "params.yaml", "data.dvc", "pyproject.toml", "pipeline/cli.py", *LOCKS]:
+    for name in [*names, "params.yaml", "pyproject.toml", "pipeline/cli.py", *LOCKS]:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, root / name)
     git(root, "init", "--quiet")
@@ -69,6 +69,7 @@ class TestTag:
     def test_what_is_not_in_the_image_does_not_matter(self, repository: Path) -> None:
         clean = tag(repository)
         (repository / "README.md").write_text("other")
+        (repository / "params.yaml").write_text("other")
         (repository / "notes.txt").write_text("mine")
         (repository / "pipeline/__pycache__").mkdir()
         (repository / "pipeline/__pycache__/cli.cpython-311.pyc").write_bytes(b"1")
@@ -76,22 +77,22 @@ class TestTag:
 
     def test_uncommitted_code_never_bears_it(self, repository: Path) -> None:
         """A digest tells one state of the code from another: a cluster keeps what it has under a tag."""
-        clean, params = tag(repository), repository / "params.yaml"
-        original = params.read_text()
-        params.write_text(original + "# one\n")
+        clean, code = tag(repository), repository / "pipeline/cli.py"
+        original = code.read_text()
+        code.write_text(original + "# one\n")
         one = tag(repository)
-        params.write_text(original + "# two\n")
+        code.write_text(original + "# two\n")
         two = tag(repository)
         assert re.fullmatch(clean + "-dirty-[0-9a-f]{8}", one)
         assert re.fullmatch(clean + "-dirty-[0-9a-f]{8}", two)
         assert one != two
         assert tag(repository, "gpu") == f"{two}-gpu"
-        git(repository, "add", "params.yaml")
+        git(repository, "add", "pipeline/cli.py")
         assert tag(repository) == two
-        params.write_text(original + "# one\n")
+        code.write_text(original + "# one\n")
         assert tag(repository) == one
         git(repository, "reset", "--quiet")
-        params.write_text(original)
+        code.write_text(original)
         assert tag(repository) == clean
 
     @pytest.mark.parametrize("name", ["pipeline/new.py", "infra/image/Dockerfile", ".dockerignore", *LOCKS])
@@ -197,7 +198,7 @@ class TestBuild:
         assert f"TENSORFLOW_VERSION={locked_tensorflow('cpu')}" in builders.calls()[1]
 
     def test_code_that_changes_meanwhile_gets_no_tag(self, repository: Path, builders: Builders) -> None:
-        result = build(repository, "cpu", **builders.variables, EDIT=str(repository / "params.yaml"))
+        result = build(repository, "cpu", **builders.variables, EDIT=str(repository / "pipeline/cli.py"))
         assert result.returncode == 1
         assert result.stderr.startswith("error: the code changed while its image was built")
         assert [call[1] for call in builders.calls()] == ["build", "build"]

@@ -15,6 +15,7 @@ import click
 
 from components.common.errors import ParameterError
 from pipeline.kubeflow.settings import (
+    RETRY_WINDOW,
     Cluster,
     check_accelerator,
     choose_image,
@@ -51,7 +52,7 @@ _CLUSTER = (
     click.option(
         "--gpu",
         "gpus",
-        type=click.IntRange(min=0),
+        type=click.IntRange(0, 1024),
         default=_DEFAULT.gpus,
         show_default=True,
         metavar="N",
@@ -89,7 +90,7 @@ _CLUSTER = (
     click.option("--shared-memory", default=_DEFAULT.shared_memory, show_default=True, help="Its /dev/shm."),
     click.option(
         "--time-limit",
-        type=click.IntRange(min=1),
+        type=click.IntRange(1, RETRY_WINDOW),
         default=_DEFAULT.time_limit,
         show_default=True,
         metavar="SECONDS",
@@ -97,7 +98,7 @@ _CLUSTER = (
     ),
     click.option(
         "--retries",
-        type=click.IntRange(min=0),
+        type=click.IntRange(0, 100),
         default=_DEFAULT.retries,
         show_default=True,
         help="Of a step whose node was lost.",
@@ -213,16 +214,12 @@ def ordered(
         ParameterError: A name, type or range is wrong.
     """
     from pipeline.kubeflow.compiler import PipelineName, compile_pipeline
-    from pipeline.kubeflow.form import form_values
+    from pipeline.kubeflow.form import check_remote, form_values
     from pipeline.params import load
     from pipeline.store import git_version
 
     form = form_values(root, load(root / "params.yaml"), params, candidates)
-    if not form["remote"].startswith("s3://"):
-        raise ParameterError(
-            f"pods cannot read the DVC remote {form['remote']!r}",
-            "`dvc remote add --default storage s3://BUCKET/PREFIX` and `dvc push data.dvc`; or --param remote=s3://…",
-        )
+    check_remote(form["remote"])
     pipeline: PipelineName = "sweep" if candidates else "train"
     what = f"sweep of {len(candidates)}" if candidates else str(form["model"])
     commit = git_version().get("mlflow.source.git.commit", "")[:7]

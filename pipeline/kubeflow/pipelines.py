@@ -6,10 +6,8 @@ from typing import Any, List
 from kfp import dsl, kubernetes
 
 from pipeline.kubeflow import components as steps
-from pipeline.kubeflow.settings import CONFIG_KEYS, SECRET_KEYS, Cluster
+from pipeline.kubeflow.settings import CONFIG_KEYS, RETRY_WINDOW, SECRET_KEYS, Cluster
 
-RETRY_WINDOW = f"{7 * 24 * 60 * 60}s"
-"""KFP's name misleads: after so long since its first start a step is neither retried nor left running."""
 NETWORK_LABEL = ("app.kubernetes.io/part-of", "fashion-pipeline")
 """By this label infra/kubernetes's network policies know a step's pod."""
 STEP_MEMORY, STEP_CPU = ("1Gi", "4Gi"), ("250m", "4")
@@ -219,7 +217,7 @@ def _pod(task: Any, cluster: Cluster, cached: bool = True) -> Any:
             cluster.retries,
             backoff_duration=f"{cluster.backoff}s",
             backoff_factor=2.0,
-            backoff_max_duration=RETRY_WINDOW,
+            backoff_max_duration=f"{RETRY_WINDOW}s",
         )
     kubernetes.use_config_map_as_env(
         task, cluster.config_map, {key: key for key in CONFIG_KEYS}, optional=True

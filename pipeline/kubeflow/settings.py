@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from components.common.errors import ParameterError
-from pipeline.store import git_version
+from pipeline.store import git_version, is_changed
 
 CONFIG_MAP, SECRET = "fashion-config", "fashion-storage"
 """What the steps' pods take their environment from."""
@@ -29,6 +29,20 @@ IMAGE = (
     rf"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]+)?/)?{_IMAGE_PART}(?:/{_IMAGE_PART})*"
     r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?"
 )
+RETRY_WINDOW = 7 * 24 * 60 * 60
+"""Seconds since its first start after which a step is neither retried nor left running.
+
+It is KFP's `backoff_max_duration`, whose name misleads.
+"""
+IMAGE_FILES = (
+    "components",
+    "pipeline",
+    "pyproject.toml",
+    "requirements",
+    "infra/image/Dockerfile",
+    ".dockerignore",
+)
+"""What an image is made of: its tag is the commit of these."""
 Effect = Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]
 
 
@@ -56,7 +70,7 @@ class Cluster:
         shared_memory: Size of a training pod's `/dev/shm`, which counts as its memory.
         time_limit: Seconds after which a training pod is ended.
         retries: How often a step is tried again after its node was lost.
-        backoff: Seconds before the first retry; doubled for each further one, five minutes at most.
+        backoff: Seconds before the first retry; doubled for each further one; none after a week.
     """
 
     image: str
@@ -105,7 +119,7 @@ def choose_image(named: str, gpus: int) -> str:
     """
     image = check_image(named or default_image(gpus))
     own = not named and not os.environ.get("FASHION_IMAGE")
-    if own and git_version().get("git.dirty") == "true":
+    if own and is_changed(*IMAGE_FILES):
         raise ParameterError(
             f"the code differs from the commit of which {image} is the image",
             "commit, then `make image`; or name an image that has this code: --image IMAGE",
