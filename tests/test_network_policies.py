@@ -1,12 +1,14 @@
 """Who reaches whom by the policies of infra/kubernetes, by the rules of Kubernetes: policies add up."""
 
 import ipaddress
+import shutil
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.manifests import OVERLAYS, Object, built
+from tests.manifests import FOLDER, OVERLAYS, Object, built
 
 LOCAL, CLOUD = OVERLAYS
 NAME = "kubernetes.io/metadata.name"
@@ -78,7 +80,7 @@ def reaches(policies: list[Object], source: Place, target: Place, port: int, pro
     )
 
 
-def policies(name: str) -> list[Object]:
+def policies(name: str | Path) -> list[Object]:
     return [each for each in built(name) if each["kind"] == "NetworkPolicy"]
 
 
@@ -119,6 +121,19 @@ def policies(name: str) -> list[Object]:
 def test_who_reaches_whom(source, target, port, local, cloud):
     assert reaches(policies(LOCAL), source, target, port) == local
     assert reaches(policies(CLOUD), source, target, port) == cloud
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_runs_in_a_namespace_of_their_own_reach_kfp(name, tmp_path):
+    copied = shutil.copytree(FOLDER, tmp_path / "kubernetes") / name
+    text = (copied / "settings.env").read_text()
+    (copied / "settings.env").write_text(text.replace("kfp_namespace=kubeflow", "kfp_namespace=team-a"))
+    theirs, step = policies(copied), Place("team-a", STEP.labels)
+    assert reaches(theirs, step, MLFLOW, 5000)
+    for port in (8887, 8080, 9000):
+        assert reaches(theirs, step, KFP, port)
+    assert not reaches(theirs, step, KFP, 3306)
+    assert not reaches(theirs, step, Place("team-b", KFP.labels), 8887)
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
