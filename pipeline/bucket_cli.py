@@ -15,7 +15,7 @@ def bucket() -> None:
 @click.option("--region", help="Where a new bucket lies. [default: AWS_DEFAULT_REGION]")
 @click.option(
     "--expire-days",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 36500),
     default=EXPIRE_DAYS,
     show_default=True,
     help="When old versions, and what is below state/, are deleted.",

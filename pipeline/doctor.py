@@ -73,18 +73,10 @@ def _data(target: Target) -> str:
 def _remote(target: Target) -> str:
     from components.ingest.s3 import absent
     from pipeline.dataset import manifest
-    from pipeline.kubeflow.form import default_remote
+    from pipeline.kubeflow.form import check_remote, default_remote
 
     remote, version = default_remote(target.root), manifest(target.root).version
-    if not remote:
-        raise DataError(
-            "DVC has no default remote",
-            "`dvc remote add --default storage s3://BUCKET/dvc`, then `dvc push data.dvc`",
-        )
-    if not remote.startswith("s3://"):
-        raise DataError(
-            f"DVC's default remote {remote} is not in S3, pods cannot read it", "name one that is"
-        )
+    check_remote(remote)
     missing = absent(version, remote)
     if missing:
         raise DataError(

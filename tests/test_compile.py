@@ -208,6 +208,8 @@ def test_a_candidate_changes_its_training_alone(params: Params):
         ["train.validation_images=60"],
         [""],
         ["model=quick train.epochs=1", "train.epochs=1 model=quick"],
+        ["model=quick", "model.name=quick train.epochs=2"],  # 2 epochs are its own
+        ["model=quick model.name=house"],
     ],
 )
 def test_a_candidate_that_cannot_be_compared_is_refused(params: Params, candidates: list[str]):

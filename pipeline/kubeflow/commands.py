@@ -57,12 +57,14 @@ def run_local(params: tuple[str, ...], candidates: tuple[str, ...], no_cache: bo
 def compile_(params: tuple[str, ...], sweep: bool, output: Path | None, **options: Any) -> None:
     """Writes the pipeline as KFP's YAML, to upload in KFP's UI."""
     from pipeline.kubeflow.compiler import compile_pipeline
-    from pipeline.kubeflow.form import form_values
+    from pipeline.kubeflow.form import check_remote, form_values
     from pipeline.params import load
 
     root = project_root()
     cluster = cluster_of(options)
     form = form_values(root, load(root / "params.yaml"), params)
+    if form["remote"]:  # else whoever uploads the file fills it in
+        check_remote(form["remote"])
     path = output or root / "build" / ("sweep.yaml" if sweep else "pipeline.yaml")
     compile_pipeline(path, "sweep" if sweep else "train", cluster, form)
     click.echo(f"{path}: image {cluster.image}, code {form['code_version'][:12]}")
@@ -74,7 +76,7 @@ def compile_(params: tuple[str, ...], sweep: bool, output: Path | None, **option
 @click.option(
     "--gpu",
     "gpus",
-    type=click.IntRange(min=0),
+    type=click.IntRange(0, 1024),
     default=1,
     show_default=True,
     metavar="N",

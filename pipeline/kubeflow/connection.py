@@ -135,7 +135,10 @@ def address(host: str) -> str:
     host = (host or os.environ.get("KFP_HOST", "")).partition("#")[0].rstrip("/")
     if not host:
         raise ClusterError("there is no address of KFP", "give it: --host http://HOST:PORT, or set KFP_HOST")
-    parts = urlsplit(host)
+    try:
+        parts = urlsplit(host)
+    except ValueError:  # brackets that hold no IPv6 address
+        parts = urlsplit("")
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise ClusterError(
             f"{host!r} is no address of a server", "write it with its scheme, http://HOST:PORT"

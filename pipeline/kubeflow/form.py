@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from components.common.errors import DataError, ParameterError, first_line
+from components.common.errors import DataError, ParameterError, first_line, redacted
 from components.common.files import source_digest
 from components.ingest.s3 import VERSION
+from components.train.models import settings_of
 from pipeline.params import Params, parse
 from pipeline.steps import SECTIONS
 from pipeline.store import CODE_ROOT
@@ -53,9 +55,14 @@ def form_values(
     Raises:
         ParameterError: A name, type or range is wrong.
     """
-    own = dict.fromkeys(("data_version", "remote"), "")
-    own |= {name: value for name, _, value in (a.partition("=") for a in assignments) if name in own}
-    params = override(params, [a for a in assignments if a.partition("=")[0] not in own])
+    own, others = {"data_version": "", "remote": ""}, []
+    for assignment in assignments:
+        name, sign, value = assignment.partition("=")
+        if sign and name in own:
+            own[name] = value
+        else:
+            others.append(assignment)
+    params = override(params, others)
     check_candidates(params, candidates)
     rest = params.model_dump(by_alias=True)
     fields = {}
@@ -101,8 +108,7 @@ def check_candidates(params: Params, candidates: Sequence[str]) -> None:
     Raises:
         ParameterError: One sets nothing, the same as another, or something else than model and training.
     """
-    if len({tuple(sorted(candidate.split())) for candidate in candidates}) < len(candidates):
-        raise ParameterError("two candidates of the sweep are the same", "give each once")
+    trained: dict[str, str] = {}
     for candidate in candidates:
         names = [SCALARS.get(name, name) for name, _, _ in (a.partition("=") for a in candidate.split())]
         strange = [name for name in names if name in ALIKE or not name.startswith(("model.", "train."))]
@@ -112,7 +118,28 @@ def check_candidates(params: Params, candidates: Sequence[str]) -> None:
                 "a candidate sets names of `model` and `train` in params.yaml, without "
                 f"{' and '.join(ALIKE)}, which say on what candidates are compared",
             )
-        override(params, candidate.split())
+        if len(set(names)) < len(names):
+            raise ParameterError(f"the candidate {candidate!r} sets a name twice", "give each once")
+        made = override(params, candidate.split())
+        content = repr((made.model, settings_of(made.model, made.train)))
+        if content in trained:
+            raise ParameterError(
+                f"the candidates {trained[content]!r} and {candidate!r} train the same", "give one of them"
+            )
+        trained[content] = candidate
+
+
+def check_remote(remote: str) -> None:
+    """Refuses a DVC remote that pods cannot read.
+
+    Raises:
+        ParameterError: It is not in S3, or there is none.
+    """
+    if not re.fullmatch(r"s3://[A-Za-z0-9._-]+(/.*)?", remote):
+        raise ParameterError(
+            f"pods cannot read the DVC remote {redacted(remote)}" if remote else "DVC has no default remote",
+            "`dvc remote add --default storage s3://BUCKET/PREFIX` and `dvc push data.dvc`; or --param remote=s3://…",
+        )
 
 
 def override(params: Params, assignments: Sequence[str]) -> Params:
