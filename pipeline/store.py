@@ -118,7 +118,9 @@ def open_store(root: Path) -> str:
 
 
 def git_version() -> dict[str, str]:
-    """The commit of the code that runs, and whether it or its parameters differ; empty without git.
+    """The commit of the code that runs, and whether it or its parameters differ (in an image: it alone).
+
+    Empty without git.
 
     What the pipeline itself writes (lock, metrics) does not make the code dirty.
     """

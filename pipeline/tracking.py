@@ -37,7 +37,7 @@ PIPELINE_RUN_TAG = "kubeflow_run."
 CLAIMED, CHOSEN = "claimed", "chosen"
 """The pipeline run works on this model; it evaluates and judges this model, of a sweep no other."""
 MADE_BY_TAG = "made_by"
-"""The pipeline run that answers for the run: the last to work on it before it was finished."""
+"""The pipeline run that answers for the run: the one that finished it, until then the last to work on it."""
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 """The UI then opens the views of training, not those of language models."""
 
@@ -131,12 +131,14 @@ class Tracker:
                     self._claim(run, state)
 
     def _claim(self, run: Run, state: str = CLAIMED) -> None:
-        pipeline_run = os.environ.get(RUN_ID, "")
+        pipeline_run = os.environ.get(RUN_ID)
+        if not pipeline_run:
+            return
         tag = PIPELINE_RUN_TAG + pipeline_run
-        if pipeline_run and (state != CLAIMED or tag not in run.data.tags):
+        if state != CLAIMED or tag not in run.data.tags:
             self.client.set_tag(run.info.run_id, tag, state)
-            if run.info.status != "FINISHED":
-                self.client.set_tag(run.info.run_id, MADE_BY_TAG, pipeline_run)
+        if run.info.status != "FINISHED":
+            self.client.set_tag(run.info.run_id, MADE_BY_TAG, pipeline_run)
 
     def claimed(self, pipeline_run: str) -> list[Run]:
         """The runs that a pipeline run has worked on; first the one that its gate judged, then the chosen."""
@@ -149,17 +151,17 @@ class Tracker:
     def training(self, description: dict[str, Any]) -> Iterator[Callable[[dict[str, float]], None]]:
         """Marks the run as running while a model is trained, and gives what logs an epoch.
 
-        A run that is finished stays as it is: what comes of this training, `record` knows.
+        A run that knows its weights stays as it is: whether this training ends in the same, `record` sees.
         A server that goes away during training costs the live curve, not the model: the next
         `record` fills in what is missing.
         """
         with refusals():
             run = self._ensure_run(description)
-            run_id, finished = run.info.run_id, run.info.status == "FINISHED"
+            run_id, trained = run.info.run_id, WEIGHTS in run.data.tags
             known = logged_epochs(self.client, run_id)
-            if not finished:
+            if not trained:
                 self.client.update_run(run_id, status="RUNNING")
-        if finished:
+        if trained:
             yield lambda _: None
             return
         # In a thread of its own no write is cut by Ctrl-C, which would leave SQLite locked.
@@ -184,10 +186,18 @@ class Tracker:
             raise
         finally:
             try:
-                writer.submit(self.client.set_terminated, run_id, status).result()
+                writer.submit(self._end, run_id, status).result()
             except MlflowException as error:
                 print(f"MLflow does not answer, the run stays open there: {first_line(error)}")
             writer.shutdown()
+
+    def _end(self, run_id: str, status: str) -> None:
+        """Ends a training's run, unless another pipeline run has finished the same training meanwhile."""
+        if self.client.get_run(run_id).info.status == "FINISHED":
+            return
+        if status == "FINISHED" and os.environ.get(RUN_ID):
+            self.client.set_tag(run_id, MADE_BY_TAG, os.environ[RUN_ID])
+        self.client.set_terminated(run_id, status)
 
     def record(self, folders: Folders) -> str:
         """Makes the run of a trained model say what the steps' files say, and returns its id.

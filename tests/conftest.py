@@ -180,6 +180,16 @@ def registered(trained: Project, shared_folder: Path) -> Path:
 
 
 @pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A pipeline run with its own state storage."""
+    monkeypatch.setenv("FASHION_STATE_URL", str(tmp_path / "state"))
+    monkeypatch.setenv("FASHION_RUN_ID", "run-1")
+    monkeypatch.delenv("KFP_RETRY_INDEX", raising=False)
+    monkeypatch.setattr("pipeline.kubeflow.pod.TERMINATION_LOG", tmp_path / "termination-log")
+    return str(tmp_path / "state")
+
+
+@pytest.fixture
 def mlflow_server(registered: Path, tmp_path: Path) -> Iterator[Server]:
     """A server on which the trained project is registered."""
     shutil.copytree(registered / "server", tmp_path / "server")

@@ -85,8 +85,8 @@ def test_latest_runs(
 
 
 def test_runs_on_the_same_training_each_keep_their_verdict(trainings: Trainings) -> None:
-    trainings.add(0.91, first="passed", second="rejected")
-    assert from_mlflow(["first", "second"]) == {
+    trainings.add(0.91, first="passed", second="rejected", halted="chosen")
+    assert from_mlflow(["first", "second", "halted"]) == {
         "first": Judged(0.91, "passed"),
         "second": Judged(0.91, "rejected"),
     }

@@ -10,23 +10,12 @@ from components.common.errors import DataError, ExitCode, PipelineError, Trackin
 from components.common.files import write_json
 from components.select.step import select
 from pipeline.kubeflow import pod
-from pipeline.kubeflow.finish import finish
 from pipeline.kubeflow.form import code_version
 from pipeline.kubeflow.notes import Note, Notebook, read_notes
 from pipeline.kubeflow.pod import reported
-from pipeline.tracking import CHOSEN, Tracker
+from pipeline.tracking import Tracker
 from tests.conftest import runs
 from tests.project import MODEL, Project
-
-
-@pytest.fixture
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A pipeline run with its own state storage."""
-    monkeypatch.setenv("FASHION_STATE_URL", str(tmp_path / "state"))
-    monkeypatch.setenv("FASHION_RUN_ID", "run-1")
-    monkeypatch.delenv("KFP_RETRY_INDEX", raising=False)
-    monkeypatch.setattr(pod, "TERMINATION_LOG", tmp_path / "termination-log")
-    return str(tmp_path / "state")
 
 
 def note(state: str, step: str) -> Note:
@@ -121,124 +110,6 @@ def test_notes_that_cannot_be_kept_do_not_cost_the_step(state: str, tmp_path: Pa
         lines.append("passed")
 
     assert lines == ["passed"]
-
-
-def test_the_end_of_a_failed_run_names_the_step_and_fails_the_mlflow_run(
-    state: str, served: Project, client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", served.environment["MLFLOW_TRACKING_URI"])
-    training = served.json("outputs/train/training.json")
-    client.update_run(runs(client)[0].info.run_id, status="FAILED")  # by an earlier pipeline run
-    with Tracker(tmp_path, MODEL).training(training):
-        assert runs(client)[0].info.status == "RUNNING"
-    assert runs(client)[0].info.status == "FINISHED"
-    Notebook().close(Note("train", 0.0), state="done", line="trained")
-    Notebook().close(Note("evaluate", 1.0), state="failed", error="a file is missing", hint="push it")
-
-    finish("FAILED", MODEL, tmp_path / "summary.md")
-
-    text = (tmp_path / "summary.md").read_text()
-    assert text.splitlines()[0] == "**failed** in evaluate: a file is missing; what to do: push it"
-    (run,) = runs(client)
-    assert (run.info.status, run.data.tags["kubeflow_run.run-1"]) == ("FAILED", "claimed")
-    assert run.info.run_id in text
-
-    # The same content, run again to its end, is the same run, and whole again.
-    served.fashion("step", "register")
-    assert runs(client)[0].info.status == "FINISHED"
-
-
-@pytest.mark.parametrize("cached", [True, False])
-def test_a_failure_later_on_leaves_a_run_that_was_finished_before(
-    state: str,
-    served: Project,
-    client: MlflowClient,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    cached: bool,
-):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", served.environment["MLFLOW_TRACKING_URI"])
-    tracker, training = Tracker(tmp_path, MODEL), served.json("outputs/train/training.json")
-    if not cached:  # a new commit trains the same content anew
-        with tracker.training(training):
-            pass
-        Notebook().close(Note("train", 0.0), state="done", line="trained")
-    tracker.claim(training, CHOSEN)
-    Notebook().close(Note("evaluate", 0.0), state="failed", error="the disk is full")
-
-    finish("FAILED", MODEL, tmp_path / "summary.md")
-
-    assert [run.info.status for run in runs(client)] == ["FINISHED"]
-    assert "test accuracy" not in (tmp_path / "summary.md").read_text()  # it is of an earlier pipeline run
-
-
-@pytest.mark.parametrize("chosen", [None, "second"])
-def test_a_sweep_that_fails_after_its_trainings_fails_the_run_that_it_has_chosen(
-    state: str,
-    served: Project,
-    client: MlflowClient,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    chosen: str | None,
-):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", served.environment["MLFLOW_TRACKING_URI"])
-    tracker, training = Tracker(tmp_path, "sweep"), served.json("outputs/train/training.json")
-    for name in ("first", "second", "third"):
-        with tracker.training(training | {"run_key": name, "weights_digest": name}):
-            pass
-        Notebook().close(Note(f"train {name}", 0.0), state="done", line="trained")
-    if chosen:
-        tracker.claim({"run_key": chosen}, CHOSEN)
-
-    finish("FAILED", "sweep", tmp_path / "summary.md")
-
-    status = {run.data.tags["run_key"]: run.info.status for run in runs(client, "sweep")}
-    assert status == dict.fromkeys(("first", "second", "third"), "FINISHED") | (
-        {chosen: "FAILED"} if chosen else {}
-    )
-    told = [run for run in runs(client, "sweep") if run.info.run_id in (tmp_path / "summary.md").read_text()]
-    assert [run.data.tags["run_key"] for run in told] == ([chosen] if chosen else [])
-
-
-def test_the_summary_is_about_the_model_that_the_gate_judged(
-    state: str, served: Project, client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", served.environment["MLFLOW_TRACKING_URI"])
-    experiment = runs(client)[0].info.experiment_id
-    for name in ("first", "second"):  # candidates that an earlier run has evaluated
-        loser = client.create_run(experiment, tags={"run_key": name, "gate": "rejected"}, run_name=name)
-        client.log_metric(loser.info.run_id, "test_accuracy", 0.8)
-        Tracker(tmp_path, MODEL).claim({"run_key": name})
-    Tracker(tmp_path, MODEL).claim(served.json("outputs/train/training.json"), "passed")
-
-    finish("SUCCEEDED", MODEL, tmp_path / "summary.md")
-
-    text = (tmp_path / "summary.md").read_text()
-    accuracy = served.json("outputs/evaluate/metrics.json")["accuracy"]
-    assert f"| {accuracy:.2%}" in text
-    assert "rejected" not in text
-
-
-def test_the_end_of_a_run_never_fails(state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    (tmp_path / "state").write_text("a file where a folder should be")
-
-    finish("FAILED", MODEL, tmp_path / "summary.md")
-
-    text = (tmp_path / "summary.md").read_text()
-    assert text.startswith("**failed**")
-    assert "127.0.0.1:9" in text
-
-
-def test_a_killed_step_is_named(state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    Notebook().close(Note("validate", 0.0), state="done", line="fine")
-    Notebook().write(Note("train", 1.0))
-
-    finish("FAILED", MODEL, tmp_path / "summary.md")
-
-    headline = (tmp_path / "summary.md").read_text().splitlines()[0]
-    assert headline.startswith("**failed** in train: it was killed")
 
 
 def test_a_run_that_the_platform_made_becomes_the_run_of_the_model(

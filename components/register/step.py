@@ -94,8 +94,7 @@ def register(
             return result
         if found is None:
             source, model_id = _log_model(trained, digest, run_id, data)
-            # Logging takes time: another registration may have been faster.
-            found = find_version(client, model_name, digest) or _create_version(
+            made = _create_version(
                 client,
                 model_name,
                 source=source,
@@ -114,6 +113,10 @@ def register(
                     },
                 },
             )
+            # Logging takes time: where another registration was faster, its version stays the only one.
+            found = find_version(client, model_name, digest) or made
+            if found.version != made.version:
+                client.delete_model_version(model_name, made.version)
         alias, reason = _alias(client, found, evaluation, data, evaluate_params)
     except MlflowException as error:
         raise TrackingError(

@@ -105,11 +105,10 @@ def _close(experiment: str, failed: bool, alone: bool) -> Run | None:
     tracker = Tracker(Path.cwd(), experiment)
     with refusals():
         runs = tracker.claimed(pipeline_run)
-        first = runs[0] if runs else None
-        chosen = first and (alone or first.data.tags[PIPELINE_RUN_TAG + pipeline_run] != CLAIMED)
-        about = first if chosen else None
-        for run in runs:
-            ours = run.data.tags.get(MADE_BY_TAG) == pipeline_run
-            if failed and ours and (run is about or run.info.status == "RUNNING"):
+        ours = [run for run in runs if run.data.tags.get(MADE_BY_TAG) == pipeline_run]
+        chosen = [run for run in runs if run.data.tags[PIPELINE_RUN_TAG + pipeline_run] != CLAIMED]
+        about = next(iter(chosen or (ours if alone else [])), None)
+        for run in runs if failed else ():
+            if run.info.status == "RUNNING" or (run is about and run in ours):
                 tracker.client.set_terminated(run.info.run_id, "FAILED")
         return tracker.client.get_run(about.info.run_id) if about else None

@@ -42,7 +42,7 @@ IMAGE_FILES = (
     "infra/image/Dockerfile",
     ".dockerignore",
 )
-"""What an image is made of: its tag is the commit of these."""
+"""What an image is made of: where one of these is not as committed, it is not the commit's image."""
 Effect = Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]
 
 
