@@ -132,7 +132,7 @@ def test_changed_code_is_not_served_from_the_cache_and_a_failed_step_is_named(lo
     summary = artifact(broken, "finish/summary").read_text()
     assert summary.splitlines()[0] == "**failed** in evaluate: RuntimeError: broken on purpose"
     (run,) = [r for r in runs(client(broken)) if r.info.status == "FAILED"]
-    assert "claimed" in run.data.tags.values()
+    assert "chosen" in run.data.tags.values()
 
 
 def test_a_sweep_registers_the_best_by_validation_once(local: Project):
