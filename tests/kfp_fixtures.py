@@ -5,11 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
+from click.testing import CliRunner
 
 from tests.json_server import serving
 from tests.kfp_server import KfpServer
 from tests.kube_server import KubeServer
+from tests.project import ROOT
 
 EVERY_VARIABLE = (
     "KFP_HOST",
@@ -22,6 +25,18 @@ EVERY_VARIABLE = (
     "CURL_CA_BUNDLE",
     "SSL_CERT_FILE",
 )
+
+
+IMAGE = "registry/fashion-pipeline:0123456789ab"
+"""What FASHION_IMAGE names."""
+
+
+def fashion(command: click.Command, *arguments: str) -> str:
+    """Runs a command, and returns what it printed."""
+    result = CliRunner().invoke(command, arguments, standalone_mode=False)
+    if result.exception:
+        raise result.exception
+    return result.output
 
 
 @pytest.fixture
@@ -38,6 +53,15 @@ def server(bare_environment: None) -> Iterator[KfpServer]:
     """KFP for a single user."""
     with serving(KfpServer()) as running:
         yield running
+
+
+@pytest.fixture
+def ready_to_submit(monkeypatch: pytest.MonkeyPatch, server: KfpServer) -> None:
+    """The project's folder with a DVC remote, an image, and a server."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr("pipeline.kubeflow.form.default_remote", lambda root: "s3://fashion/dvc")
+    monkeypatch.setenv("FASHION_IMAGE", IMAGE)
+    monkeypatch.setenv("KFP_HOST", server.url)
 
 
 @pytest.fixture
