@@ -157,13 +157,13 @@ class Tracker:
         """
         with refusals():
             run = self._ensure_run(description)
-            run_id, trained = run.info.run_id, WEIGHTS in run.data.tags
-            known = logged_epochs(self.client, run_id)
-            if not trained:
-                self.client.update_run(run_id, status="RUNNING")
-        if trained:
+        if WEIGHTS in run.data.tags:
             yield lambda _: None
             return
+        run_id = str(run.info.run_id)
+        with refusals():
+            self.client.update_run(run_id, status="RUNNING")
+            known = logged_epochs(self.client, run_id)
         # In a thread of its own no write is cut by Ctrl-C, which would leave SQLite locked.
         writer = ThreadPoolExecutor(max_workers=1)
         live = True

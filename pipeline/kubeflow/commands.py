@@ -8,22 +8,12 @@ from typing import Any
 import click
 
 from components.common.errors import ExitCode, PipelineError
-from pipeline.kubeflow.options import cluster_of, cluster_options, connection_options
+from pipeline.kubeflow.options import GPUS, cluster_of, cluster_options, connection_options, what_options
 from pipeline.store import project_root
 
 
 @click.command("run-local")
-@click.option(
-    "--param", "params", multiple=True, metavar="NAME=VALUE", help="Of the form, or of params.yaml."
-)
-@click.option(
-    "--sweep",
-    "candidates",
-    multiple=True,
-    metavar='"NAME=VALUE ..."',
-    help="A candidate of a sweep; may be repeated.",
-)
-@click.option("--no-cache", is_flag=True, help="Run every step anew.")
+@what_options
 def run_local(params: tuple[str, ...], candidates: tuple[str, ...], no_cache: bool) -> None:
     """Runs the Kubeflow pipeline on this machine, in KFP's own local runner."""
     from tabulate import tabulate
@@ -76,7 +66,7 @@ def compile_(params: tuple[str, ...], sweep: bool, output: Path | None, **option
 @click.option(
     "--gpu",
     "gpus",
-    type=click.IntRange(0, 1024),
+    type=GPUS,
     default=1,
     show_default=True,
     metavar="N",

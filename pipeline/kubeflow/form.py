@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from components.common.errors import DataError, ParameterError, first_line, redacted
+from components.common.errors import DataError, ParameterError, first_line
 from components.common.files import source_digest
 from components.ingest.s3 import VERSION
 from components.train.models import settings_of
@@ -137,7 +137,7 @@ def check_remote(remote: str) -> None:
     """
     if not re.fullmatch(r"s3://[A-Za-z0-9._-]+(/.*)?", remote):
         raise ParameterError(
-            f"pods cannot read the DVC remote {redacted(remote)}" if remote else "DVC has no default remote",
+            f"pods cannot read the DVC remote {remote}" if remote else "DVC has no default remote",
             "`dvc remote add --default storage s3://BUCKET/PREFIX` and `dvc push data.dvc`; or --param remote=s3://…",
         )
 

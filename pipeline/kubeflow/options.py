@@ -34,6 +34,7 @@ UNITS: dict[str, float] = {"m": 1e-3} | {
     for power, letter in enumerate(("", *"KMGTPE"))
     for i, base in (("", 1000.0), ("i", 1024.0))
 }
+GPUS = click.IntRange(0, 1024)
 F = TypeVar("F", bound=Callable[..., Any])
 
 _CONNECTION = (
@@ -52,7 +53,7 @@ _CLUSTER = (
     click.option(
         "--gpu",
         "gpus",
-        type=click.IntRange(0, 1024),
+        type=GPUS,
         default=_DEFAULT.gpus,
         show_default=True,
         metavar="N",
@@ -104,7 +105,7 @@ _CLUSTER = (
         help="Of a step whose node was lost.",
     ),
 )
-_RUN = (
+_WHAT = (
     click.option(
         "--param", "params", multiple=True, metavar="NAME=VALUE", help="Of the form, or of params.yaml."
     ),
@@ -116,6 +117,9 @@ _RUN = (
         help="A candidate of a sweep; may be repeated.",
     ),
     click.option("--no-cache", is_flag=True, help="Run every step anew."),
+)
+_RUN = (
+    *_WHAT,
     click.option("--service-account", help="Of the runs' pods. [default: the server's choice]"),
     click.option("--name", help="What to call it."),
 )
@@ -134,8 +138,10 @@ connection_options = _all(_CONNECTION)
 """Which KFP, and which experiment on it."""
 cluster_options = _all(_CLUSTER)
 """What a submission asks the cluster for."""
+what_options = _all(_WHAT)
+"""What to run, wherever it runs."""
 run_options = _all(_RUN)
-"""What to run."""
+"""What to run on a cluster."""
 
 
 @dataclass(frozen=True)

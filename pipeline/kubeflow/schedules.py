@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -155,20 +155,12 @@ def create(
 def schedules(kfp: Kfp, experiment: str) -> list[Schedule]:
     """The schedules of an experiment."""
     experiment_id = kfp.experiment_id(experiment)
-    found: list[Schedule] = []
-    token = ""
-    while experiment_id:
-        page = kfp.call(
-            kfp.recurring_runs.recurring_run_service_list_recurring_runs,
-            experiment_id=experiment_id,
-            page_size=PAGE,
-            page_token=token,
-        )
-        found += map(_schedule, page.recurring_runs or ())
-        token = page.next_page_token
-        if not token:
-            break
-    return found
+    if not experiment_id:
+        return []
+    pages = _pages(
+        kfp, kfp.recurring_runs.recurring_run_service_list_recurring_runs, experiment_id=experiment_id
+    )
+    return [_schedule(given) for page in pages for given in page.recurring_runs or ()]
 
 
 def find(kfp: Kfp, experiment: str, name_or_id: str) -> Schedule:
@@ -220,21 +212,23 @@ def delete(kfp: Kfp, schedule: Schedule) -> None:
 
 
 def _open_runs(kfp: Kfp, schedule: Schedule) -> Iterator[str]:
-    token = ""
-    while True:
-        page = kfp.call(
-            kfp.runs.run_service_list_runs,
-            experiment_id=schedule.experiment_id,
-            page_size=PAGE,
-            page_token=token,
-            sort_by="created_at desc",
-        )
+    for page in _pages(
+        kfp, kfp.runs.run_service_list_runs, experiment_id=schedule.experiment_id, sort_by="created_at desc"
+    ):
         for run in page.runs or ():
             if run.recurring_run_id == schedule.schedule_id and run.state not in ENDED:
                 yield run.run_id
+
+
+def _pages(kfp: Kfp, method: Callable[..., Any], **arguments: str) -> Iterator[Any]:
+    """What a listing answers, page by page."""
+    token = ""
+    while True:
+        page = kfp.call(method, page_size=PAGE, page_token=token, **arguments)
+        yield page
         token = page.next_page_token
         if not token:
-            break
+            return
 
 
 def _schedule(given: Any) -> Schedule:
