@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from components.common.errors import ExitCode, PipelineError
+from components.common.errors import ExitCode, PipelineError, redacted
 from components.common.files import as_storage_error
 from components.train.models import MODEL_NAMES, MODELS
 from pipeline.bucket_cli import bucket
@@ -28,7 +28,8 @@ def cli() -> None:
 def run() -> None:
     """The whole pipeline: data, `dvc repro`, the registry, and a summary."""
     from pipeline.dataset import run_dvc
-    from pipeline.store import check_server, tracking_uri
+    from pipeline.server import check_server
+    from pipeline.store import tracking_uri
 
     project = Project(project_root())
     params = project.params()
@@ -183,12 +184,12 @@ def summary() -> None:
 @click.option("--port", default=5000, show_default=True, help="Where to listen on this machine.")
 def ui(port: int) -> None:
     """Starts the MLflow UI on the store of this project."""
-    from pipeline.store import display_uri, open_store, tracking_uri
+    from pipeline.store import open_store, tracking_uri
 
     root = project_root()
     uri = tracking_uri(root)
     if uri.startswith(("http://", "https://")):
-        click.echo(f"MLFLOW_TRACKING_URI names a server: open {display_uri(uri)}")
+        click.echo(f"MLFLOW_TRACKING_URI names a server: open {redacted(uri)}")
         return
     open_store(root)
     click.echo(f"MLflow UI: http://127.0.0.1:{port} (Ctrl-C ends it)")

@@ -3,16 +3,36 @@
 import logging
 import os
 import subprocess
+from contextlib import chdir
 from pathlib import Path
 
 from filelock import FileLock
 
 from components.common.errors import TrackingError, first_line, redacted
+from pipeline.server import check_server
 
 FOLDER = "mlruns"
 RUN_ID = "FASHION_RUN_ID"
 """The variable that names the pipeline run that a step belongs to."""
-HEALTH_TIMEOUT_SECONDS = 4
+FIXED = {
+    "MLFLOW_ENABLE_ASYNC_LOGGING": "false",  # what is logged is there, or its fault is seen
+    "MLFLOW_LOCK_MODEL_DEPENDENCIES": "false",  # a model's requirements are those that are given
+    "MLFLOW_TRUNCATE_LONG_VALUES": "true",  # a long parameter is cut, not refused
+    "MLFLOW_UV_AUTO_DETECT": "false",  # the working directory says nothing of a model
+    # The address of a run that it prints has the user's name and password in it.
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+DEFAULTS = {
+    "GIT_PYTHON_REFRESH": "quiet",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    # A server may offer addresses of its object store that only the server itself can reach.
+    "MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD": "false",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+}
+IGNORED = ("MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_ACTIVE_MODEL_ID")
+"""The experiment is `tracking.experiment` of params.yaml, and no run or model is the active one."""
 CODE_ROOT = Path(__file__).parents[1]
 
 
@@ -47,74 +67,72 @@ def is_embedded(root: Path) -> bool:
 
 
 def _embedded_uri(root: Path) -> str:
-    return f"sqlite:///{store_folder(root) / 'mlflow.db'}"
+    from sqlalchemy.engine import URL, make_url
 
-
-def display_uri(uri: str) -> str:
-    """The address without user name and password."""
-    return redacted(uri)
-
-
-def check_server(uri: str) -> None:
-    """Asks a server whether it is there, in seconds, where MLflow would retry for a minute.
-
-    Raises:
-        TrackingError: Nothing answers at that address.
-    """
-    if not uri.startswith(("http://", "https://")):
-        return
-    import requests
-
-    try:
-        response = requests.get(f"{uri.rstrip('/')}/health", timeout=HEALTH_TIMEOUT_SECONDS)
-    except requests.RequestException as error:
-        raise TrackingError(
-            f"the MLflow server at {display_uri(uri)} cannot be reached ({type(error).__name__})",
-            "start it, or mend MLFLOW_TRACKING_URI; without that variable runs are kept in mlruns/",
-        ) from None
-    if response.status_code >= 500:
-        raise TrackingError(
-            f"the MLflow server at {display_uri(uri)} answers {response.status_code}",
-            "look at the server's log",
-        )
+    database = str(store_folder(root) / "mlflow.db")
+    plain = f"sqlite:///{database}"
+    if make_url(plain).database == database:
+        return plain
+    # A folder's name may mean something in an address, as `a?b` and `per%20cent` do. With the driver in the
+    # address MLflow does not make a folder of that name as it is written there.
+    return URL.create("sqlite+pysqlite", database=database).render_as_string()
 
 
 def open_store(root: Path) -> str:
     """Makes the store ready for use and returns its address.
 
     Raises:
-        TrackingError: The server cannot be reached, or the store cannot be opened.
+        TrackingError: The server cannot be used, or the store cannot be opened.
     """
     uri = tracking_uri(root)
-    check_server(uri)
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    # The address of a run that it prints has the user's name and password in it.
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+    for server in (uri, os.environ.get("MLFLOW_REGISTRY_URI", "")):
+        check_server(server)
+    _settle_mlflow()
     import mlflow
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
+        database = sqlite_file(uri)
         if is_embedded(root):
             folder = store_folder(root)
             folder.mkdir(exist_ok=True)
-            # Two experiments at once must not both create the tables.
-            with FileLock(folder / ".lock"):
+            # Two experiments at once must not both create the tables. MLflow puts the experiment Default into
+            # the working directory, which may be a copy of the project that DVC deletes.
+            with FileLock(folder / ".lock"), chdir(folder.parent):
                 mlflow.set_tracking_uri(uri)
                 mlflow.MlflowClient().search_experiments(max_results=1)
+        elif database and not database.parent.is_dir():  # MLflow would try again for 100 s
+            raise FileNotFoundError(f"there is no folder {database.parent}")
         else:
             mlflow.set_tracking_uri(uri)
             mlflow.MlflowClient()
     except (MlflowException, SQLAlchemyError, OSError, ImportError, ValueError) as error:
         raise TrackingError(
-            f"{display_uri(uri)} cannot be opened: {first_line(error)}",
+            f"{redacted(uri)} cannot be opened: {first_line(error)}",
             "set MLFLOW_TRACKING_URI to http://HOST:PORT or sqlite:///FILE, or unset it",
         ) from None
     return uri
+
+
+def sqlite_file(uri: str) -> Path | None:
+    """The file of an SQLite database, None for any other address."""
+    if not uri.startswith("sqlite"):
+        return None
+    from sqlalchemy.engine import make_url
+
+    return Path(make_url(uri).database or "").absolute()
+
+
+def _settle_mlflow() -> None:
+    """Gives MLflow the settings that this project relies on, whatever the environment says."""
+    for name, value in FIXED.items():
+        os.environ[name] = value
+    for name, value in DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    for name in IGNORED:
+        os.environ.pop(name, None)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
 
 
 def git_version() -> dict[str, str]:

@@ -1,10 +1,11 @@
 """What a person wants to know after a run."""
 
+from components.common.errors import redacted
 from components.common.files import read_json
 from pipeline.dataset import manifest
 from pipeline.registry import last_model
 from pipeline.steps import Project
-from pipeline.store import display_uri, git_version, store_folder, tracking_uri
+from pipeline.store import git_version, store_folder, tracking_uri
 
 
 def summary(project: Project) -> str:
@@ -43,10 +44,10 @@ def summary(project: Project) -> str:
 
 def _next(project: Project, registered: str | None) -> str:
     uri = tracking_uri(project.root)
-    embedded = uri.startswith("sqlite:")
+    embedded = uri.startswith("sqlite")
     lines = [
         "reports    outputs/validate/report.html, outputs/evaluate/report.html",
-        f"runs       {'make ui' if embedded else display_uri(uri)}"
+        f"runs       {'make ui' if embedded else redacted(uri)}"
         + (f"  (kept in {store_folder(project.root)})" if embedded else ""),
     ]
     if git_version():

@@ -14,12 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
-from mlflow.entities import Param, Run, RunTag
+from mlflow.entities import Param, Run, RunTag, ViewType
 from mlflow.exceptions import MlflowException
+from requests import RequestException
+from sqlalchemy.exc import SQLAlchemyError
 
 from components.common.errors import PipelineError, TrackingError, first_line
 from components.common.files import read_json
 from components.train.step import code_version
+from pipeline.artifacts import artifact_faults, check_artifacts
 from pipeline.recording import (
     epoch_metrics,
     flatten,
@@ -29,7 +32,7 @@ from pipeline.recording import (
     record_history,
     record_metrics,
 )
-from pipeline.store import RUN_ID, git_version, is_embedded, open_store, store_folder
+from pipeline.store import RUN_ID, git_version, is_embedded, open_store, sqlite_file, store_folder
 
 RUN_KEY, WEIGHTS = "run_key", "weights_digest"
 PIPELINE_RUN_TAG = "kubeflow_run."
@@ -65,17 +68,26 @@ class Tracker:
         self.uri = open_store(root)
         self.client = MlflowClient()
         # MLflow keeps absolute paths in SQLite; a store that was moved would write to its old place.
-        sqlite = self.uri.startswith("sqlite:///")
-        self.artifacts = (
-            Path(self.uri.removeprefix("sqlite:///")).resolve().parent / "artifacts" if sqlite else None
-        )
+        database = sqlite_file(self.uri)
+        self.artifacts = database.resolve().parent / "artifacts" if database else None
         self.injected = os.environ.get("MLFLOW_RUN_ID")
         self.experiment = experiment
         with refusals():
             if self.injected:  # the platform made a run for this step, in an experiment of its choice
-                self.experiment_id = str(self.client.get_run(self.injected).info.experiment_id)
+                self.experiment_id = self._injected_experiment(self.injected)
             else:
                 self.experiment_id = self._experiment_id(experiment)
+
+    def _injected_experiment(self, run_id: str) -> str:
+        try:
+            return str(self.client.get_run(run_id).info.experiment_id)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            raise TrackingError(
+                f"there is no run {run_id}, which MLFLOW_RUN_ID names",
+                "unset it, or name a run of this server",
+            ) from None
 
     def _experiment_id(self, name: str) -> str:
         found = self.client.get_experiment_by_name(name)
@@ -100,16 +112,18 @@ class Tracker:
             )
         return str(found.experiment_id)
 
-    def find(self, description: dict[str, Any]) -> Run | None:
+    def find(self, description: dict[str, Any], view: int = ViewType.ACTIVE_ONLY) -> Run | None:
         """The run of that content, if there is one.
 
         Args:
             description: Of a training. Once it names the weights, a run of others is not meant: the same
                 content may give other weights on another kind of processor or GPU.
+            view: Whether deleted runs are meant.
         """
         runs = self.client.search_runs(
             [self.experiment_id],
             f"tags.{RUN_KEY} = '{description[RUN_KEY]}'",
+            view,
             order_by=["start_time ASC"],
         )
         weights = description.get(WEIGHTS)
@@ -154,9 +168,18 @@ class Tracker:
         A run that knows its weights stays as it is: whether this training ends in the same, `record` sees.
         A server that goes away during training costs the live curve, not the model: the next
         `record` fills in what is missing.
+
+        Raises:
+            TrackingError: Before the training, where the run or its artifacts could not be kept.
         """
         with refusals():
             run = self._ensure_run(description)
+            try:
+                check_artifacts(self.uri, run)
+            except TrackingError:
+                if run.info.status != "FINISHED":
+                    self.client.set_terminated(run.info.run_id, "FAILED")
+                raise
         if WEIGHTS in run.data.tags:
             yield lambda _: None
             return
@@ -173,7 +196,7 @@ class Tracker:
             if live and row["epoch"] not in known:
                 try:
                     writer.submit(self.client.log_batch, run_id, metrics=epoch_metrics(row)).result()
-                except MlflowException as error:
+                except Exception as error:  # whatever it is, the training goes on
                     live = False
                     print(f"MLflow does not answer, the run is recorded later: {first_line(error)}")
 
@@ -187,7 +210,7 @@ class Tracker:
         finally:
             try:
                 writer.submit(self._end, run_id, status).result()
-            except MlflowException as error:
+            except Exception as error:  # nor does it end the step
                 print(f"MLflow does not answer, the run stays open there: {first_line(error)}")
             writer.shutdown()
 
@@ -234,7 +257,8 @@ class Tracker:
             for step in ("validate", "train", "evaluate", "gate"):
                 folder = getattr(folders, step)
                 if folder:
-                    tags |= record_files(self.client, run, step, folder)
+                    with artifact_faults(self.uri, run.info.artifact_uri):
+                        tags |= record_files(self.client, run, step, folder)
             for name, value in tags.items():
                 if run.data.tags.get(name) != value:
                     self.client.set_tag(run_id, name, value)
@@ -243,7 +267,7 @@ class Tracker:
         return run_id
 
     def _ensure_run(self, description: dict[str, Any]) -> Run:
-        run = self.find(description) or self._create_run(description)
+        run = self.find(description) or self._restore_run(description) or self._create_run(description)
         self._claim(run)
         if not run.data.params:  # new, or its maker was killed right after making it
             params = flatten(description["params"]) | flatten(description["libraries"])
@@ -251,6 +275,13 @@ class Tracker:
         if not run.inputs.dataset_inputs:
             log_dataset(self.client, run, self.experiment, description)
         return self.client.get_run(run.info.run_id)
+
+    def _restore_run(self, description: dict[str, Any]) -> Run | None:
+        """The run of that content that somebody has deleted: a version in the registry may point to it."""
+        run = self.find(description, ViewType.DELETED_ONLY)
+        if run:
+            self.client.restore_run(run.info.run_id)
+        return run
 
     def _create_run(self, description: dict[str, Any]) -> Run:
         model = description["params"]["model"]["name"]
@@ -282,7 +313,7 @@ def refusals() -> Iterator[None]:
     """Turns what MLflow raises into a line that a user can act on."""
     try:
         yield
-    except MlflowException as error:
+    except (MlflowException, SQLAlchemyError, RequestException) as error:
         raise TrackingError(
             f"MLflow refused or did not answer: {first_line(error)}",
             "check the server and MLFLOW_TRACKING_URI; running the same command again goes on from here",

@@ -13,7 +13,8 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from pipeline.store import display_uri, store_folder
+from components.common.errors import redacted
+from pipeline.store import store_folder
 from pipeline.tracking import Folders, Tracker
 from tests.conftest import Server, runs
 from tests.project import MODEL, NETWORK, Project
@@ -234,5 +235,5 @@ def test_experiments_of_dvc_share_the_projects_store(tmp_path: Path):
 
 
 def test_a_password_is_not_displayed():
-    assert display_uri("https://user:secret@host:8080/mlflow") == "https://host:8080/mlflow"
-    assert display_uri("sqlite:////a/b.db") == "sqlite:////a/b.db"
+    assert redacted("https://user:secret@host:8080/mlflow") == "https://host:8080/mlflow"
+    assert redacted("sqlite:////a/b.db") == "sqlite:////a/b.db"

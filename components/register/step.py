@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from components.common import idx
-from components.common.errors import PipelineError, TrackingError, first_line
+from components.common.errors import PipelineError, TrackingError, first_line, redacted
 from components.common.files import content_key, data_version, read_json, write_json
 from components.common.saved_model import load_model, predict
 from components.common.tensorflow import import_tensorflow, tensorflow_requirement
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from pipeline.params import EvaluateParams
 
 CHAMPION, CHALLENGER = "champion", "challenger"
+RUN_TAG = "run_id"
+"""The run of a version whose first run was deleted for good: MLflow does not let a version change its own."""
 GIT_TAGS = {"mlflow.source.git.commit", "git.dirty"}
 
 
@@ -93,7 +96,7 @@ def register(
             write_json(out, asdict(result))
             return result
         if found is None:
-            source, model_id = _log_model(trained, digest, run_id, data)
+            source, model_id = _log_model(client, trained, digest, run_id, data)
             made = _create_version(
                 client,
                 model_name,
@@ -117,6 +120,8 @@ def register(
             found = find_version(client, model_name, digest) or made
             if found.version != made.version:
                 client.delete_model_version(model_name, made.version)
+        elif found.run_id != run_id and found.tags.get(RUN_TAG) != run_id:
+            client.set_model_version_tag(model_name, found.version, RUN_TAG, run_id)
         alias, reason = _alias(client, found, evaluation, data, evaluate_params)
     except MlflowException as error:
         raise TrackingError(
@@ -147,8 +152,8 @@ def find_version(client: MlflowClient, model_name: str, weights_digest: str) -> 
     return None
 
 
-def _log_model(trained: Path, digest: str, run_id: str, data: Path) -> tuple[str, str]:
-    """Logs the model to its run and returns its URI and id."""
+def _log_model(client: MlflowClient, trained: Path, digest: str, run_id: str, data: Path) -> tuple[str, str]:
+    """Logs the model to its run, in the run's own experiment, and returns its URI and id."""
     import_tensorflow()
     import keras
     import numpy as np
@@ -163,21 +168,36 @@ def _log_model(trained: Path, digest: str, run_id: str, data: Path) -> tuple[str
         outputs=Schema([TensorSpec(np.dtype("float32"), (-1, model.output_shape[1]))]),
     )
     images, _ = idx.read_split(data, "test")
-    info = Model.log(
-        artifact_path=None,
-        run_id=run_id,
-        flavor=_KerasFlavor,
-        keras_model=model,
+    run = client.get_run(run_id)
+    # Left to itself, `Model.log` would take the experiment that the environment says is the active one.
+    logged = client.create_logged_model(
+        run.info.experiment_id,
         name="model",
-        signature=signature,
-        input_example=images[:2],
-        pip_requirements=[
-            tensorflow_requirement(),
-            f"keras=={version('keras')}",
-            f"numpy=={version('numpy')}",
-        ],
+        source_run_id=run_id,
         tags={"weights_digest": digest},
+        params=run.data.params,
     )
+    try:
+        info = Model.log(
+            artifact_path=None,
+            run_id=run_id,
+            model_id=logged.model_id,
+            flavor=_KerasFlavor,
+            keras_model=model,
+            signature=signature,
+            input_example=images[:2],
+            pip_requirements=[
+                tensorflow_requirement(),
+                f"keras=={version('keras')}",
+                f"numpy=={version('numpy')}",
+            ],
+        )
+    except Exception as error:  # each kind of artifact store has errors of its own
+        raise TrackingError(
+            f"the model cannot be kept in {redacted(logged.artifact_location)}: {first_line(error)}",
+            "give this machine access to it, or start the server with --serve-artifacts; "
+            "then run the same command again",
+        ) from error
     return info.model_uri, info.model_id
 
 
@@ -249,7 +269,7 @@ def _compare(
             f"champion {champion} knows other classes or another image size: "
             "give this task a register.model_name of its own, or set the alias by hand"
         )
-    ours, theirs = evaluation["metrics"]["accuracy"], _accuracy(holder, evaluation, data, params)
+    ours, theirs = evaluation["metrics"]["accuracy"], _accuracy(client, holder, evaluation, data, params)
     if theirs is None:
         return CHALLENGER, f"champion {champion} cannot be measured on this data; set the alias by hand"
     better = ours >= theirs
@@ -259,7 +279,11 @@ def _compare(
 
 
 def _accuracy(
-    champion: ModelVersion, evaluation: dict[str, Any], data: Path, params: EvaluateParams
+    client: MlflowClient,
+    champion: ModelVersion,
+    evaluation: dict[str, Any],
+    data: Path,
+    params: EvaluateParams,
 ) -> float | None:
     """The champion's accuracy on this data: the recorded one if it is of this data, else measured now."""
     if champion.tags.get("data_version") == evaluation["data_version"] and "test_accuracy" in champion.tags:
@@ -269,7 +293,10 @@ def _accuracy(
 
     images, labels = idx.read_split(data, "test")
     try:
-        model = mlflow.keras.load_model(f"models:/{champion.name}/{champion.version}")
+        with TemporaryDirectory() as folder:
+            uri = client.get_model_version_download_uri(champion.name, champion.version)
+            path = mlflow.artifacts.download_artifacts(uri, dst_path=folder, tracking_uri=client.tracking_uri)
+            model = mlflow.keras.load_model(path)
         predicted = predict(model, images, params.batch_size).argmax(axis=1)
     except Exception as error:  # whatever it is, it cannot be compared
         print(f"champion {champion.version} cannot be measured: {first_line(error)}")

@@ -15,7 +15,7 @@ from pipeline.kubeflow.client import ENDED, Kfp
 from pipeline.kubeflow.notes import read_notes
 from pipeline.kubeflow.pods import Pods, state_location
 from pipeline.kubeflow.progress import was_stopped
-from pipeline.store import check_server
+from pipeline.server import check_server
 
 
 @dataclass(frozen=True)

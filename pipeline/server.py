@@ -1,0 +1,107 @@
+"""The MLflow server: whether it can be used, asked in seconds and before long work starts."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from components.common.errors import TrackingError, first_line, redacted
+
+TIMEOUT_SECONDS = 4
+OLDEST_MAJOR = 3
+"""The first MLflow with logged models, of which the registry's versions are made."""
+API = "/api/2.0/mlflow"
+
+
+def check_server(uri: str) -> None:
+    """Asks a server whether this project can use it, where MLflow would retry for a minute.
+
+    The requests are made by MLflow's own client, so that they see what it sees: credentials in the
+    environment and in `~/.mlflow/credentials`, certificates, proxies, plugins for authentication.
+
+    Args:
+        uri: A tracking URI; one that names no server is not looked at.
+
+    Raises:
+        TrackingError: Nothing answers there, or not MLflow, or one that is too old, or it refuses the user.
+    """
+    if not uri.startswith(("http://", "https://")):
+        return
+    version = _get(uri, "/version").text.strip()
+    major = version.partition(".")[0]
+    if major.isdecimal() and int(major) < OLDEST_MAJOR:
+        raise TrackingError(
+            f"the MLflow server at {redacted(uri)} is of version {version}, which has no logged models",
+            f"use a server of MLflow {OLDEST_MAJOR} or newer",
+        )
+    # A server with authentication tells its version to anybody, and other programs may have that page too.
+    answer = _get(uri, f"{API}/experiments/search", params={"max_results": "1"})
+    try:
+        known = answer.ok and isinstance(answer.json(), dict)
+    except ValueError:
+        known = False
+    if not known:
+        raise TrackingError(
+            f"{redacted(uri)} answers {answer.status_code}, but not as MLflow does",
+            "set MLFLOW_TRACKING_URI to the address of MLflow, http://HOST:PORT",
+        )
+
+
+def sees_artifact(uri: str, run_id: str, folder: str, name: str) -> bool:
+    """Whether a server, asked itself, finds an artifact of a run that this machine has written.
+
+    Raises:
+        TrackingError: The server does not answer.
+    """
+    answer = _get(uri, f"{API}/artifacts/list", params={"run_id": run_id, "path": folder})
+    files = answer.json().get("files", []) if answer.ok else []
+    return f"{folder}/{name}" in [file["path"] for file in files]
+
+
+def _get(uri: str, path: str, **options: Any) -> Any:
+    """A `requests.Response` to a GET request, made once and as MLflow's own client makes its requests."""
+    _quiet()
+    import requests
+    from mlflow.exceptions import MlflowException
+    from mlflow.utils.credentials import get_default_host_creds
+    from mlflow.utils.rest_utils import http_request
+
+    server = f"the MLflow server at {redacted(uri)}"
+    try:
+        answer = http_request(
+            get_default_host_creds(uri),
+            path,
+            "GET",
+            max_retries=0,
+            timeout=TIMEOUT_SECONDS,
+            raise_on_status=False,
+            **options,
+        )
+    # A file of certificates that is not there, or an unknown plugin, is no error of MLflow's own.
+    except (MlflowException, OSError, ImportError) as error:
+        cause = error.__cause__ or error.__context__ or error
+        if isinstance(cause, requests.exceptions.SSLError):
+            raise TrackingError(
+                f"the certificate of {server} is not trusted",
+                "name the file of its certificate authority in MLFLOW_TRACKING_SERVER_CERT_PATH",
+            ) from None
+        reason = type(cause).__name__ if isinstance(cause, requests.RequestException) else first_line(cause)
+        raise TrackingError(
+            f"{server} cannot be reached ({reason})",
+            "start it, or mend MLFLOW_TRACKING_URI; without that variable runs are kept in mlruns/",
+        ) from None
+    if answer.status_code in (401, 403):
+        raise TrackingError(
+            f"{server} answers {answer.status_code}",
+            "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD; "
+            "or add the host to the server's --allowed-hosts",
+        )
+    if answer.status_code >= 500:
+        raise TrackingError(f"{server} answers {answer.status_code}", "look at the server's log")
+    return answer
+
+
+def _quiet() -> None:
+    """Keeps MLflow from what it does when it is imported: it looks for git, and sends telemetry."""
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
