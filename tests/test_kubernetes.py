@@ -188,7 +188,7 @@ def test_mlflow_serves_artifacts_from_the_bucket():
         assert server["command"][:2] == ["mlflow", "server"]
         assert {"--host=0.0.0.0", "--port=5000", "--serve-artifacts"} <= set(server["command"])
         environment = variables(server)
-        assert environment["MLFLOW_ARTIFACTS_DESTINATION"] == f"s3://{bucket}/mlflow"
+        assert environment["MLFLOW_ARTIFACTS_DESTINATION"] == f"s3-proxied://{bucket}/mlflow"
         assert environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"
         upgrade = next(each for each in containers(pods(name)["mlflow"]) if each["name"] == "schema")
         store = environment["MLFLOW_BACKEND_STORE_URI"]
