@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from components.common.errors import ExitCode, PipelineError, redacted
+from components.common.errors import ExitCode, PipelineError
 from components.common.files import as_storage_error
 from components.train.models import MODEL_NAMES, MODELS
 from pipeline.bucket_cli import bucket
@@ -37,8 +37,10 @@ def run() -> None:
     _obtain(project, None, False)
     run_dvc(project.root, "repro")
     from pipeline.registry import last_model
+    from pipeline.tracking import Tracker
 
-    if last_model(project, params) is None:
+    tracker = Tracker(project.root, params.tracking.experiment)
+    if last_model(project, tracker, params.register_.model_name) is None:
         click.echo("the registry lacks what dvc.lock remembers: registering again")
         run_dvc(project.root, "repro", "--force", "--single-item", "register")
     _summary(project)
@@ -184,15 +186,18 @@ def summary() -> None:
 @click.option("--port", default=5000, show_default=True, help="Where to listen on this machine.")
 def ui(port: int) -> None:
     """Starts the MLflow UI on the store of this project."""
-    from pipeline.store import open_store, tracking_uri
+    from pipeline.server import experiment_page
+    from pipeline.tracking import Tracker
 
-    root = project_root()
-    uri = tracking_uri(root)
+    project = Project(project_root())
+    tracker = Tracker(project.root, project.params().tracking.experiment)
+    uri = tracker.uri
     if uri.startswith(("http://", "https://")):
-        click.echo(f"MLFLOW_TRACKING_URI names a server: open {redacted(uri)}")
+        page = experiment_page(uri, tracker.experiment_id)
+        click.echo(f"MLFLOW_TRACKING_URI names a server: open {page}")
         return
-    open_store(root)
-    click.echo(f"MLflow UI: http://127.0.0.1:{port} (Ctrl-C ends it)")
+    page = experiment_page(f"http://127.0.0.1:{port}", tracker.experiment_id)
+    click.echo(f"MLflow UI: {page} (Ctrl-C ends it)")
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # starts in half the time
     arguments = ["server", "--backend-store-uri", uri, "--host", "127.0.0.1", "--port", str(port)]
     os.execv(sys.executable, [sys.executable, "-m", "mlflow", *arguments])

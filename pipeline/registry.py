@@ -1,12 +1,23 @@
 """What the registry says of the last model, as opposed to what it was told."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from components.common.files import read_json
-from pipeline.params import Params
 from pipeline.steps import Project
 
+if TYPE_CHECKING:
+    from pipeline.tracking import Tracker
 
-def last_model(project: Project, params: Params) -> str | None:
+
+def last_model(project: Project, tracker: Tracker, name: str) -> str | None:
     """The last model's version with its aliases, as the registry has them now.
+
+    Args:
+        project: The project, whose steps have run.
+        tracker: Its store of runs.
+        name: The registered model.
 
     Returns:
         `fashion-mnist version 1, champion`, or `not registered` for a rejected model; None when the
@@ -17,12 +28,10 @@ def last_model(project: Project, params: Params) -> str | None:
         TrackingError: The registry cannot be asked.
     """
     from components.register.step import CHAMPION, find_version
-    from pipeline.tracking import Tracker, refusals
+    from pipeline.tracking import refusals
 
     training = read_json(project.out("train") / "training.json", "train")
     gate = read_json(project.out("gate") / "gate.json", "gate")
-    tracker = Tracker(project.root, params.tracking.experiment)
-    name = params.register_.model_name
     with refusals():
         if tracker.find(training) is None:
             return None

@@ -47,6 +47,15 @@ def check_server(uri: str) -> None:
         )
 
 
+def experiment_page(address: str, experiment_id: str) -> str:
+    """The page of an experiment in MLflow's UI, in the view of training.
+
+    A browser that was not there before opens MLflow 3.17 in its view of language models, whatever the
+    experiment's tag `mlflow.experimentKind` says.
+    """
+    return f"{redacted(address).rstrip('/')}/#/experiments/{experiment_id}?workflowType=machine_learning"
+
+
 def sees_artifact(uri: str, run_id: str, folder: str, name: str) -> bool:
     """Whether a server, asked itself, finds an artifact of a run that this machine has written.
 

@@ -1,11 +1,18 @@
 """What a person wants to know after a run."""
 
-from components.common.errors import redacted
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from components.common.files import read_json
 from pipeline.dataset import manifest
 from pipeline.registry import last_model
+from pipeline.server import experiment_page
 from pipeline.steps import Project
-from pipeline.store import git_version, store_folder, tracking_uri
+from pipeline.store import git_version, store_folder
+
+if TYPE_CHECKING:
+    from pipeline.tracking import Tracker
 
 
 def summary(project: Project) -> str:
@@ -15,6 +22,7 @@ def summary(project: Project) -> str:
         PipelineError: A step has not run yet.
     """
     from components.gate.step import RuleVerdict, gate_table
+    from pipeline.tracking import Tracker
 
     validation = read_json(project.out("validate") / "validation.json", "validate")
     training = read_json(project.out("train") / "training.json", "train")
@@ -22,7 +30,9 @@ def summary(project: Project) -> str:
     gate = read_json(project.out("gate") / "gate.json", "gate")
     registration = read_json(project.registration, "register")
     current = registration["weights_digest"] == training["weights_digest"]
-    registered = last_model(project, project.params())
+    params = project.params()
+    tracker = Tracker(project.root, params.tracking.experiment)
+    registered = last_model(project, tracker, params.register_.model_name)
     metrics = evaluation["metrics"]
     rules = [RuleVerdict(**rule) for rule in gate["rules"]]
     rows = [
@@ -39,15 +49,14 @@ def summary(project: Project) -> str:
     ]
     width = max(len(name) for name, _ in rows)
     head = "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
-    return f"{head}\n\n{gate_table(rules)}\n\n{_next(project, registered)}"
+    return f"{head}\n\n{gate_table(rules)}\n\n{_next(project, tracker, registered)}"
 
 
-def _next(project: Project, registered: str | None) -> str:
-    uri = tracking_uri(project.root)
-    embedded = uri.startswith("sqlite")
+def _next(project: Project, tracker: Tracker, registered: str | None) -> str:
+    embedded = tracker.uri.startswith("sqlite")
     lines = [
         "reports    outputs/validate/report.html, outputs/evaluate/report.html",
-        f"runs       {'make ui' if embedded else redacted(uri)}"
+        f"runs       {'make ui' if embedded else experiment_page(tracker.uri, tracker.experiment_id)}"
         + (f"  (kept in {store_folder(project.root)})" if embedded else ""),
     ]
     if git_version():

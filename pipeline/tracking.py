@@ -42,7 +42,7 @@ CLAIMED, CHOSEN = "claimed", "chosen"
 MADE_BY_TAG = "made_by"
 """The pipeline run that answers for the run: the one that finished it, until then the last to work on it."""
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
-"""The UI then opens the views of training, not those of language models."""
+"""The experiment is of training, not of language models; see `server.experiment_page`, too."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,8 @@ class Tracker:
                     raise
         if found.lifecycle_stage == "deleted":
             self.client.restore_experiment(found.experiment_id)
+        for tag, value in EXPERIMENT_TAGS.items() - found.tags.items():
+            self.client.set_experiment_tag(found.experiment_id, tag, value)
         moved = self.artifacts and found.artifact_location != self.artifacts.as_uri()
         if moved and is_embedded(self.root):
             raise TrackingError(

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,7 +140,10 @@ class Server:
 
 @contextmanager
 def serving(
-    folder: Path, artifacts: str = "", environment: Mapping[str, str] | None = None
+    folder: Path,
+    artifacts: str = "",
+    environment: Mapping[str, str] | None = None,
+    wrapper: Sequence[str] = (),
 ) -> Iterator[Server]:
     """A real MLflow server on the files of a folder, which also serves the artifacts.
 
@@ -148,9 +151,11 @@ def serving(
         folder: Where its database is, and its log.
         artifacts: Where it keeps the artifacts; by default in the folder.
         environment: Variables of its own.
+        wrapper: A command that runs the server's.
     """
     port = free_port()
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
+    command = [*wrapper, sys.executable, "-m", "mlflow", "server"]
+    command += ["--host", "127.0.0.1", "--port", str(port)]
     command += ["--backend-store-uri", f"sqlite:///{folder}/server.db", "--workers", "1"]
     command += ["--artifacts-destination", artifacts or str(folder / "served"), "--serve-artifacts"]
     variables = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"} | dict(environment or {})

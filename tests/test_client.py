@@ -1,22 +1,16 @@
 """The connection to KFP and the submission of runs, against a server that speaks KFP's REST API."""
 
 import time
-from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from components.common.errors import ClusterError, ExitCode
 from pipeline.kubeflow.client import Kfp, Submitted
 from pipeline.kubeflow.connection import UnreachableError
 from tests.conftest import free_port
-from tests.json_server import Fault, serving
+from tests.json_server import Fault, self_signed, serving
 from tests.kfp_server import KfpServer
 from tests.kube_server import KubeServer
 
@@ -121,19 +115,6 @@ def test_file_that_holds_no_token(server: KfpServer, tmp_path: Path, content: by
     file.write_bytes(content)
     assert str(file) in str(error_of(server.url, token_file=file))
     assert server.calls == []
-
-
-def self_signed(path: Path) -> Path:
-    """A certificate for 127.0.0.1 that is its own authority, with its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    day, now = timedelta(days=1), datetime.now(UTC)
-    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now - day, now + day)
-    address = x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))])
-    builder = builder.add_extension(address, critical=False)
-    certificate = builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
-    path.write_bytes(certificate + key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    return path
 
 
 def test_certificate_authority_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
