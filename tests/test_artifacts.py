@@ -1,5 +1,6 @@
 """Models through an MLflow server that keeps them in a bucket: who uses it needs no credentials of S3."""
 
+import os
 from pathlib import Path
 
 import requests
@@ -9,7 +10,7 @@ from mlflow.artifacts import download_artifacts
 from components.common.saved_model import load_model
 from components.common.storage import open_storage
 from tests.conftest import runs, serving
-from tests.project import MODEL, Project, without_store
+from tests.project import MODEL, ROOT, Project, without_store
 from tests.servers import S3Server, set_environment
 
 pytest_plugins = ("tests.servers",)
@@ -24,6 +25,9 @@ def test_a_model_is_registered_in_the_bucket_and_read_back_without_credentials(
     (project.root / "mlruns" / "registration.json").unlink()
 
     keys = s3.environment | {"MLFLOW_S3_ENDPOINT_URL": s3.url}  # the server alone has them
+    keys["PYTHONPATH"] = os.pathsep.join(
+        (str(ROOT), str(ROOT / "pipeline" / "proxied_s3"))
+    )  # as in the image
     with serving(tmp_path, f"s3-proxied://{bucket}/mlflow", keys) as server:
         project.fashion("step", "register", MLFLOW_TRACKING_URI=server.url)
         with set_environment(dict.fromkeys(s3.environment)):

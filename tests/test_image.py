@@ -2,7 +2,6 @@
 
 import ast
 import re
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -56,14 +55,6 @@ def arguments_of(stage: str, instruction: str) -> list[str]:
 def environment(stage: str) -> dict[str, str]:
     """What ENV sets in a stage."""
     return dict(re.findall(r"(\w+)=(\S*)", " ".join(arguments_of(stage, "ENV"))))
-
-
-def test_mlflow_finds_the_plugins_of_pyproject_in_the_image() -> None:
-    (commands,) = [line for line in arguments_of("code", "RUN") if "entry_points.txt" in line]
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    for group, points in project["entry-points"].items():
-        lines = "".join(f"{name} = {value}\\n" for name, value in points.items())
-        assert f"[{group}]\\n{lines}" in commands
 
 
 def test_all_code_is_sent() -> None:

@@ -14,7 +14,7 @@ from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from mlflow.store.artifact.s3_artifact_repo import S3ArtifactRepository
 
 SCHEME = "s3-proxied"
-"""For `mlflow server --artifacts-destination`; MLflow knows it by the entry point in pyproject.toml."""
+"""For `mlflow server --artifacts-destination`; in the image MLflow finds it by an entry point."""
 
 
 class ProxiedS3ArtifactRepository(ArtifactRepository):  # type: ignore[misc]
