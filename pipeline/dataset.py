@@ -21,6 +21,7 @@ from components.common.errors import DataError, PipelineError
 from components.common.files import data_version, file_digest, replacing
 from components.ingest.sources import DebianSource, FolderSource, HttpSource, Source, SourceError
 from components.ingest.step import check, ingest, unpack
+from pipeline.git import is_repository
 
 DATA_FILE = "data.dvc"
 
@@ -207,13 +208,14 @@ def _range(low: float, high: float) -> dict[str, float]:
 
 
 def prepare_dvc(root: Path) -> None:
-    """Tells DVC to do without git where there is none (an unpacked archive), and with it once there is."""
+    """Tells DVC to do without git where there is none (an unpacked archive), and with it once there is.
+
+    Raises:
+        PipelineError: There is a repository, but git refuses it.
+    """
     local = root / ".dvc" / "config.local"
     without = local.exists() and "no_scm" in local.read_text(encoding="utf-8")
-    try:
-        git = subprocess.run(["git", "rev-parse"], cwd=root, capture_output=True, check=False).returncode == 0
-    except FileNotFoundError:
-        git = False
+    git = is_repository(root)
     if not git and not without:
         run_dvc(root, "config", "--quiet", "--local", "core.no_scm", "true")
     elif git and without:

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import subprocess
 from pathlib import Path
 
 from filelock import FileLock
@@ -13,7 +12,6 @@ FOLDER = "mlruns"
 RUN_ID = "FASHION_RUN_ID"
 """The variable that names the pipeline run that a step belongs to."""
 HEALTH_TIMEOUT_SECONDS = 4
-CODE_ROOT = Path(__file__).parents[1]
 
 
 def project_root() -> Path:
@@ -115,33 +113,3 @@ def open_store(root: Path) -> str:
             "set MLFLOW_TRACKING_URI to http://HOST:PORT or sqlite:///FILE, or unset it",
         ) from None
     return uri
-
-
-def git_version() -> dict[str, str]:
-    """The commit of the code that runs, and whether it or its parameters differ (in an image: it alone).
-
-    Empty without git.
-
-    What the pipeline itself writes (lock, metrics) does not make the code dirty.
-    """
-    commit = _git("rev-parse", "HEAD")
-    if commit is None:  # an image has no git, but the commit that it was built from
-        commit, dirty, _ = os.environ.get("FASHION_COMMIT", "").partition("-dirty-")
-        return {"mlflow.source.git.commit": commit, "git.dirty": str(bool(dirty)).lower()} if commit else {}
-    code = ("components", "pipeline", "params.yaml", "dvc.yaml", "data.dvc", "pyproject.toml", "requirements")
-    return {"mlflow.source.git.commit": commit, "git.dirty": str(is_changed(*code)).lower()}
-
-
-def is_changed(*paths: str) -> bool:
-    """Whether a file of the code is not as committed."""
-    return bool(_git("status", "--porcelain", "--untracked-files=all", "--", *paths))
-
-
-def _git(*arguments: str) -> str | None:
-    try:
-        result = subprocess.run(
-            ["git", *arguments], cwd=CODE_ROOT, capture_output=True, text=True, timeout=30, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return result.stdout.strip() if result.returncode == 0 else None

@@ -2,9 +2,10 @@
 
 from components.common.files import read_json
 from pipeline.dataset import manifest
+from pipeline.git import git_version
 from pipeline.registry import last_model
 from pipeline.steps import Project
-from pipeline.store import display_uri, git_version, store_folder, tracking_uri
+from pipeline.store import display_uri, store_folder, tracking_uri
 
 
 def summary(project: Project) -> str:
