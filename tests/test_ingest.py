@@ -5,6 +5,7 @@ import http.server
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -40,12 +41,31 @@ def packed(subset: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def web(packed: Path) -> Iterator[HttpSource]:
-    handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(packed))
+def mixed(subset: Path, tmp_path: Path) -> Path:
+    """The four files, each of another combination of name and content."""
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    plain, packed, only_named, only_packed = (subset / name for name in idx.FILE_NAMES)
+    shutil.copy(plain, folder)
+    (folder / f"{packed.name}.gz").write_bytes(gzip.compress(packed.read_bytes()))
+    shutil.copy(only_named, folder / f"{only_named.name}.gz")
+    (folder / only_packed.name).write_bytes(gzip.compress(only_packed.read_bytes()))
+    return folder
+
+
+@contextmanager
+def web_folder(folder: Path) -> Iterator[HttpSource]:
+    handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield HttpSource(f"http://127.0.0.1:{server.server_port}/")
         server.shutdown()
+
+
+@pytest.fixture
+def web(packed: Path) -> Iterator[HttpSource]:
+    with web_folder(packed) as source:
+        yield source
 
 
 def flip(path: Path, offset: int = -1) -> None:
@@ -65,6 +85,34 @@ def test_a_source_out_of_reach_is_named_and_the_next_one_serves(
     assert data_version(tmp_path / "data") == data_version(subset)
     assert [line.partition(": ")[0] for line in said] == [f"no data from {FAR.name.partition(': ')[0]}"]
     assert ingest(tmp_path / "data", expected, []) == "present"
+
+
+def test_the_first_bytes_say_what_is_gzip_not_the_name(
+    tmp_path: Path, subset: Path, expected: dict[str, str], mixed: Path
+):
+    with web_folder(mixed) as web:
+        for number, source in enumerate((FolderSource(mixed), web)):
+            data = tmp_path / str(number) / "data"
+            ingest(data, expected, [source])
+            assert data_version(data) == data_version(subset)
+
+
+def test_a_set_of_mixed_packing_is_adopted(project: Project, subset: Path, mixed: Path):
+    project.fashion("data", "adopt", str(mixed))
+
+    assert data_version(project.root / "data") == data_version(subset)
+
+
+def test_a_read_only_file_of_a_source_makes_no_read_only_data(
+    tmp_path: Path, subset: Path, expected: dict[str, str]
+):
+    source = Path(shutil.copytree(subset, tmp_path / "source"))
+    for path in source.iterdir():
+        path.chmod(0o444)
+
+    ingest(tmp_path / "data", expected, [FolderSource(source)])
+
+    assert all(path.stat().st_mode & 0o200 for path in (tmp_path / "data").iterdir())
 
 
 def test_only_missing_files_are_fetched(tmp_path: Path, subset: Path, expected: dict[str, str]):
