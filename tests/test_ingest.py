@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 from components.common import idx
 from components.common.errors import DataError
 from components.common.files import data_version, file_digest
-from components.ingest.sources import FolderSource, HttpSource
+from components.ingest.sources import FolderSource, HttpSource, Source
 from components.ingest.step import ingest
 from tests.conftest import free_port
 from tests.project import ROOT, Project, new_project
@@ -91,8 +91,9 @@ def test_the_first_bytes_say_what_is_gzip_not_the_name(
     tmp_path: Path, subset: Path, expected: dict[str, str], mixed: Path
 ):
     with web_folder(mixed) as web:
-        for number, source in enumerate((FolderSource(mixed), web)):
-            data = tmp_path / str(number) / "data"
+        sources: list[Source] = [FolderSource(mixed), web]
+        for source in sources:
+            data = tmp_path / type(source).__name__ / "data"
             ingest(data, expected, [source])
             assert data_version(data) == data_version(subset)
 
@@ -232,6 +233,56 @@ def test_a_configured_dvc_remote_is_used_and_its_corruption_is_noticed(
     project.fashion("data", "--from", str(packed))
     assert data_version(project.root / "data") == data_version(subset)
     assert project.git("status", "--porcelain", "data.dvc") == ""
+
+
+def test_a_damaged_file_is_replaced_by_content_from_cache_or_remote(subset: Path, tmp_path: Path):
+    project = new_project(tmp_path / "project", subset)
+    remote = tmp_path / "remote"
+    listing = project.run("git", "show", "HEAD:data.dvc").stdout.partition("md5: ")[2].split()[0]
+    digest = file_digest(subset / LABELS, "md5")
+    damaged = project.root / "data" / LABELS
+    cache = project.root / ".dvc" / "cache" / "files" / "md5"
+
+    def stored(folder: Path, name: str) -> Path:
+        return folder / name[:2] / name[2:]
+
+    def spoil(path: Path) -> None:
+        path.chmod(0o644)
+        flip(path)
+
+    def replace(code: int = 0) -> str:
+        result = project.fashion("data", "--replace", code=code)
+        if not code:
+            assert data_version(project.root / "data") == data_version(subset)
+            assert project.run("dvc", "data", "status", "--json").stdout.strip() == "{}"
+            for path in (path for path in cache.rglob("*") if path.is_file()):
+                assert file_digest(path, "md5") == (path.parent.name + path.name).removesuffix(".dir")
+        return result.stdout + result.stderr
+
+    # From the cache, and not through the link into the cache that `data/` is.
+    project.run("dvc", "config", "--local", "cache.type", "hardlink,symlink")
+    flip(damaged)
+    replace()
+
+    # A damaged object of the cache is named, and nothing is lost; the link leads to it.
+    project.run("dvc", "checkout", "--relink", "data.dvc")
+    assert damaged.stat().st_nlink == 2
+    spoil(damaged)
+    changed = damaged.read_bytes()
+    refused = replace(code=4)
+    assert f"{LABELS}: the cache has a damaged copy, no remote is configured" in refused
+    assert damaged.read_bytes() == changed == stored(cache, digest).read_bytes()
+
+    # With a whole copy in the remote, the cache is whole again, too: a file of it, and its listing.
+    shutil.copytree(cache, remote / "files" / "md5")
+    shutil.copyfile(subset / LABELS, stored(remote / "files" / "md5", digest))
+    project.run("dvc", "remote", "add", "--local", "--default", "store", str(remote))
+    spoil(stored(cache, listing))
+    replace()
+
+    # One that is found damaged while `data/` is whole.
+    spoil(stored(cache, listing))
+    replace()
 
 
 def test_dvc_repro_on_a_flipped_byte_stops_and_fashion_data_puts_everything_right(
