@@ -43,9 +43,7 @@ UV_KEPT = re.compile(
 def main() -> None:
     """Sets up, or finds everything in place."""
     if not (3, 11) <= sys.version_info[:2] < (3, 14):
-        fail(
-            f"this is Python {platform.python_version()}", "name 3.11, 3.12 or 3.13: make PYTHON=/path/to/it"
-        )
+        fail(f"this is Python {platform.python_version()}", "name 3.11 to 3.13: make PYTHON=/path/to/it")
     if sys.argv[1:] not in (["cpu"], ["gpu"]):
         fail(f"TENSORFLOW is {' '.join(sys.argv[1:]) or 'empty'}", "cpu or gpu: make TENSORFLOW=cpu")
     if ":" in str(ROOT):
@@ -164,5 +162,7 @@ def fail(message: str, hint: str) -> None:
 if __name__ == "__main__":
     try:
         main()
+    except KeyboardInterrupt:
+        sys.exit("interrupted; the same command starts anew")
     except OSError as error:
         fail(f"{error.filename}: {error.strerror}", "work in a folder that can be written")
