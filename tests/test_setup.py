@@ -230,7 +230,8 @@ def test_a_copy_runs_its_own_code_whatever_the_user_has_configured(tmp_path: Pat
 
     def help_of(folder: Path) -> str:
         command = [str(folder / ".venv" / "bin" / "fashion"), "--help"]
-        shown = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+        own = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        shown = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path, env=own)
         return shown.stdout
 
     first, second = make(original), make(original)
