@@ -1,7 +1,6 @@
 """DVC's cache and remote as a source of the data: every object by its MD5, and verified."""
 
 import json
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,10 +33,10 @@ class DvcSource:
         stores = {"the cache": lambda: repo.cache.local}
         if remote is not None:
             stores[f"remote {remote}"] = repo.cloud.get_remote_odb
-        with tempfile.TemporaryDirectory() as name:
-            listing = Path(name) / "listing"
-            _get(stores, self.version, listing, "the list of files")
-            digests = {entry["relpath"]: entry["md5"] for entry in json.loads(listing.read_bytes())}
+        listing = folder / "listing"
+        _get(stores, self.version, listing, "the list of files")
+        digests = {entry["relpath"]: entry["md5"] for entry in json.loads(listing.read_bytes())}
+        listing.unlink()
         for name in wanted:
             if name not in digests:
                 raise SourceError(f"{name} is not in version {self.version}")
@@ -92,7 +91,7 @@ def is_cached(root: Path, data: Path, version: str) -> bool:
     """
     cache = _open_dvc(root).cache.local
     complete = True
-    for digest in (version, *(file_digest(path, "md5") for path in data.iterdir())):
+    for digest in (version, *(file_digest(path, "md5") for path in data.iterdir() if path.is_file())):
         path = Path(cache.oid_to_path(digest))
         if not path.exists():
             complete = False

@@ -84,7 +84,8 @@ def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
             cwd=folder,
             env=os.environ | {"LC_ALL": "C"},
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=TIMEOUT_SECONDS,
             check=False,
         )

@@ -78,6 +78,11 @@ def test_a_fault_of_the_path_is_not_taken_for_a_full_disk(
     assert refused.value.hint == files.PATH_FAULTS[number]
 
 
+def test_a_library_that_names_no_number_lacks_permission_all_the_same(tmp_path: Path):
+    storage = as_storage_error(PermissionError("Access Denied"), tmp_path / "a")
+    assert str(storage) == f"{tmp_path / 'a'}: permission denied"
+
+
 def test_no_folder_for_temporary_files_is_said(tmp_path: Path):
     error = FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
     storage = as_storage_error(error, tmp_path)

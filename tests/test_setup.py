@@ -160,12 +160,16 @@ def test_of_the_users_pip_and_uv_the_way_to_the_index_is_kept_and_nothing_else(s
         "UV_NO_CONFIG": "1",
         "UV_INDEX_URL": "https://u",
     }
-    assert setup.pip_settings(sys.executable) == {
-        "PIP_INDEX_URL": "https://index.example.org/simple",
-        "PIP_TRUSTED_HOST": "\none.example.org\ntwo.example.org",
-        "PIP_CERT": "/etc/ca.pem",
-        "PIP_TIMEOUT": "3",
-    }
+    settings = setup.pip_settings(sys.executable)  # with those of /etc/pip.conf
+    assert (
+        settings.items()
+        >= {
+            "PIP_INDEX_URL": "https://index.example.org/simple",
+            "PIP_TRUSTED_HOST": "\none.example.org\ntwo.example.org",
+            **NETWORK,
+        }.items()
+    )
+    assert not settings.keys() & {*HOSTILE, "PIP_PREFIX", "PIP_CONSTRAINT", "PIP_NO_BINARY"}
 
 
 @pytest.mark.usefixtures("hostile")

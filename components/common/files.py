@@ -84,14 +84,14 @@ def as_storage_error(error: Exception, path: Path) -> StorageError | None:
         error: What was raised.
         path: What was to be written, named where the error names nothing.
     """
-    if isinstance(error, OSError) and (hint := PATH_FAULTS.get(error.errno or 0)):
-        what = error.filename or path
-        return StorageError(f"{what}: {os.strerror(error.errno or 0).lower()}", hint)
+    number = getattr(error, "errno", None) or (errno.EACCES if isinstance(error, PermissionError) else 0)
+    if isinstance(error, OSError) and number in PATH_FAULTS:
+        return StorageError(f"{error.filename or path}: {os.strerror(number).lower()}", PATH_FAULTS[number])
     if isinstance(error, FileNotFoundError) and "temporary directory" in str(error):  # tempfile's own words
         return StorageError(str(error.strerror), "let TMPDIR name a folder that can be written")
     folder = next(parent for parent in path.absolute().parents if parent.exists())
     free = shutil.disk_usage(folder).free
-    full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+    full = number in (errno.ENOSPC, errno.EDQUOT)
     if full or (isinstance(error, (OSError, RuntimeError)) and free < LOW_SPACE_BYTES):
         return StorageError(
             f"no space left while writing {path}: {free / 1e6:.1f} MB free in {folder}",
