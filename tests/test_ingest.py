@@ -221,6 +221,10 @@ def test_a_configured_dvc_remote_is_used_and_its_corruption_is_noticed(
     project.fashion("data")
     assert data_version(project.root / "data") == data_version(subset)
 
+    flip(project.root / "data" / LABELS)  # the cache has it
+    project.fashion("data", "--replace")
+    assert data_version(project.root / "data") == data_version(subset)
+
     lose_data()
     digest = file_digest(subset / LABELS, "md5")
     stored = remote / "files" / "md5" / digest[:2] / digest[2:]
@@ -235,6 +239,7 @@ def test_a_configured_dvc_remote_is_used_and_its_corruption_is_noticed(
     assert project.git("status", "--porcelain", "data.dvc") == ""
 
 
+@pytest.mark.slow
 def test_a_damaged_file_is_replaced_by_content_from_cache_or_remote(subset: Path, tmp_path: Path):
     project = new_project(tmp_path / "project", subset)
     remote = tmp_path / "remote"
