@@ -1,11 +1,12 @@
 # `make help` lists the targets. PYTHON and TENSORFLOW (cpu or gpu) can be set on the command line.
 
-PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.13; do \
-	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' >/dev/null 2>&1 && echo $$p && break; done)
+# A .venv keeps its Python; -I: whatever PYTHONHOME and PYTHONPATH say.
+PYTHON ?= $(shell for p in .venv/bin/python python3 python3.12 python3.11 python3.13; do \
+	$$p -I -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' >/dev/null 2>&1 && echo $$p && break; done)
 TENSORFLOW ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
-READY := .venv/.ready-$(TENSORFLOW)
-BIN := .venv/bin
-export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# Other code than this folder's, and the repository of a git hook that calls make, are not for what runs here.
+unexport PYTHONHOME PYTHONPATH $(shell git rev-parse --local-env-vars 2>/dev/null)
 
 .PHONY: help setup run test test-slow e2e lint ui leaderboard seeds bench bench-train bench-loop image image-gpu lock clean
 .DEFAULT_GOAL := help
@@ -13,18 +14,9 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
-setup: $(READY) ## .venv with every package at its locked version and hash
-
-$(READY): requirements/$(TENSORFLOW).txt requirements/uv.txt pyproject.toml
+setup: ## .venv with every package at its locked version and hash
 	@test -n "$(PYTHON)" || { echo "error: Python 3.11, 3.12 or 3.13 is needed; install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 1; }
-	@echo "setting up .venv with $$($(PYTHON) --version) and TensorFlow for $(TENSORFLOW)"
-	@$(PYTHON) -m venv --clear .venv || { echo "error: no venv for $(PYTHON); on Debian or Ubuntu: apt install python3-venv" >&2; exit 1; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
-	@# pip reads the same lock, where uv does not get through (a proxy that only pip is set up for)
-	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r $< || \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	@touch $@
+	@"$(PYTHON)" -I infra/setup.py $(TENSORFLOW)
 
 run: setup ## data, `dvc repro`, registry and summary: a fresh clone to a registered champion
 	@fashion run

@@ -1,10 +1,10 @@
-"""The data set's identity in `data.dvc`, and DVC as one of its sources."""
+"""The data set's identity in `data.dvc`, and how it gets into `data/` and into DVC's cache."""
 
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil, floor
 from pathlib import Path
@@ -21,6 +21,8 @@ from components.common.errors import DataError, PipelineError
 from components.common.files import data_version, file_digest, replacing
 from components.ingest.sources import DebianSource, FolderSource, HttpSource, Source, SourceError
 from components.ingest.step import check, ingest, unpack
+from pipeline.dvc_cache import DvcSource, is_cached
+from pipeline.git import is_repository
 
 DATA_FILE = "data.dvc"
 
@@ -76,34 +78,6 @@ def manifest(root: Path) -> Manifest:
     return Manifest(content.outs[0].md5, content.meta.sha256, sources)
 
 
-@dataclass(frozen=True)
-class DvcSource:
-    """DVC's cache, and its default remote where one is configured."""
-
-    root: Path
-    name: str = "DVC's cache and remote"
-
-    def fetch(self, folder: Path, wanted: Sequence[str]) -> None:
-        """Copies the wanted files out of the cache, or streams them from the remote."""
-        from dvc.fs import DVCFileSystem
-        from dvc.repo import Repo
-        from fsspec.callbacks import TqdmCallback
-
-        repo = Repo(str(self.root))
-        files = DVCFileSystem(repo=repo)
-        try:
-            for name in wanted:
-                callback = TqdmCallback(tqdm_kwargs={"desc": name, "unit": "B", "unit_scale": True})
-                files.get_file(f"data/{name}", str(folder / name), callback=callback)
-        except Exception as error:  # whatever the remote's own library raises
-            remote = repo.config["core"].get("remote")
-            if remote is None:
-                raise SourceError("the cache does not have it, and no remote is configured") from None
-            cause = error.__cause__ or error
-            reason = " ".join(str(cause).split()) or type(cause).__name__
-            raise SourceError(f"remote {remote}: {reason}") from None
-
-
 def obtain(root: Path, folder: Path | None = None, replace: bool = False) -> str:
     """Brings the data set that `data.dvc` describes into `data/` and into DVC's cache.
 
@@ -121,12 +95,11 @@ def obtain(root: Path, folder: Path | None = None, replace: bool = False) -> str
     described = manifest(root)
     prepare_dvc(root)
     data = root / "data"
-    sources = [FolderSource(folder)] if folder else [DvcSource(root), *described.sources]
+    sources = [FolderSource(folder)] if folder else [DvcSource(root, described.version), *described.sources]
     (root / ".dvc" / "tmp").mkdir(exist_ok=True)
     with FileLock(root / ".dvc" / "tmp" / "ingest.lock"):  # two at once would share the staging folder
         source = ingest(data, described.sha256, sources, replace)
-    cached = (root / ".dvc/cache/files/md5" / described.version[:2] / described.version[2:]).exists()
-    if source != "present" or not cached or data_version(data) != described.version:
+    if not is_cached(root, data, described.version) or data_version(data) != described.version:
         run_dvc(root, "commit", "--quiet", "--force", DATA_FILE)
     return source
 
@@ -207,13 +180,14 @@ def _range(low: float, high: float) -> dict[str, float]:
 
 
 def prepare_dvc(root: Path) -> None:
-    """Tells DVC to do without git where there is none (an unpacked archive), and with it once there is."""
+    """Tells DVC to do without git where there is none (an unpacked archive), and with it once there is.
+
+    Raises:
+        PipelineError: There is a repository, but git refuses it.
+    """
     local = root / ".dvc" / "config.local"
     without = local.exists() and "no_scm" in local.read_text(encoding="utf-8")
-    try:
-        git = subprocess.run(["git", "rev-parse"], cwd=root, capture_output=True, check=False).returncode == 0
-    except FileNotFoundError:
-        git = False
+    git = is_repository(root)
     if not git and not without:
         run_dvc(root, "config", "--quiet", "--local", "core.no_scm", "true")
     elif git and without:

@@ -2,13 +2,13 @@
 
 import logging
 import os
-import subprocess
 from contextlib import chdir
 from pathlib import Path
 
 from filelock import FileLock
 
 from components.common.errors import TrackingError, first_line, redacted
+from components.common.files import as_storage_error
 from pipeline.server import check_server
 
 FOLDER = "mlruns"
@@ -33,7 +33,6 @@ DEFAULTS = {
 }
 IGNORED = ("MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_ACTIVE_MODEL_ID")
 """The experiment is `tracking.experiment` of params.yaml, and no run or model is the active one."""
-CODE_ROOT = Path(__file__).parents[1]
 
 
 def project_root() -> Path:
@@ -108,7 +107,7 @@ def open_store(root: Path) -> str:
             mlflow.set_tracking_uri(uri)
             mlflow.MlflowClient()
     except (MlflowException, SQLAlchemyError, OSError, ImportError, ValueError) as error:
-        raise TrackingError(
+        raise as_storage_error(error, store_folder(root)) or TrackingError(
             f"{redacted(uri)} cannot be opened: {first_line(error)}",
             "set MLFLOW_TRACKING_URI to http://HOST:PORT or sqlite:///FILE, or unset it",
         ) from None
@@ -133,33 +132,3 @@ def _settle_mlflow() -> None:
     for name in IGNORED:
         os.environ.pop(name, None)
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
-
-
-def git_version() -> dict[str, str]:
-    """The commit of the code that runs, and whether it or its parameters differ (in an image: it alone).
-
-    Empty without git.
-
-    What the pipeline itself writes (lock, metrics) does not make the code dirty.
-    """
-    commit = _git("rev-parse", "HEAD")
-    if commit is None:  # an image has no git, but the commit that it was built from
-        commit, dirty, _ = os.environ.get("FASHION_COMMIT", "").partition("-dirty-")
-        return {"mlflow.source.git.commit": commit, "git.dirty": str(bool(dirty)).lower()} if commit else {}
-    code = ("components", "pipeline", "params.yaml", "dvc.yaml", "data.dvc", "pyproject.toml", "requirements")
-    return {"mlflow.source.git.commit": commit, "git.dirty": str(is_changed(*code)).lower()}
-
-
-def is_changed(*paths: str) -> bool:
-    """Whether a file of the code is not as committed."""
-    return bool(_git("status", "--porcelain", "--untracked-files=all", "--", *paths))
-
-
-def _git(*arguments: str) -> str | None:
-    try:
-        result = subprocess.run(
-            ["git", *arguments], cwd=CODE_ROOT, capture_output=True, text=True, timeout=30, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return result.stdout.strip() if result.returncode == 0 else None

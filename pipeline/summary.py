@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from components.common.files import read_json
 from pipeline.dataset import manifest
+from pipeline.git import git_version
 from pipeline.registry import last_model
 from pipeline.server import experiment_page
 from pipeline.steps import Project
-from pipeline.store import git_version, store_folder
+from pipeline.store import store_folder
 
 if TYPE_CHECKING:
     from pipeline.tracking import Tracker

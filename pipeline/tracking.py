@@ -23,6 +23,7 @@ from components.common.errors import PipelineError, TrackingError, first_line
 from components.common.files import read_json
 from components.train.step import code_version
 from pipeline.artifacts import artifact_faults, check_artifacts
+from pipeline.git import git_version
 from pipeline.recording import (
     epoch_metrics,
     flatten,
@@ -32,7 +33,7 @@ from pipeline.recording import (
     record_history,
     record_metrics,
 )
-from pipeline.store import RUN_ID, git_version, is_embedded, open_store, sqlite_file, store_folder
+from pipeline.store import RUN_ID, is_embedded, open_store, sqlite_file, store_folder
 
 RUN_KEY, WEIGHTS = "run_key", "weights_digest"
 PIPELINE_RUN_TAG = "kubeflow_run."

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pathspec import PathSpec
 
-from pipeline import store
+from pipeline import git
 from pipeline.kubeflow.settings import IMAGE_FILES
 from tests.project import ROOT
 
@@ -129,9 +129,9 @@ def test_a_change_of_what_is_sent_asks_for_another_image() -> None:
 def test_a_run_in_the_image_names_the_commit_and_says_whether_it_differs(
     built: str, dirty: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(store, "CODE_ROOT", tmp_path)  # no repository, as in the image
+    monkeypatch.setattr(git, "CODE_ROOT", tmp_path)  # no repository, as in the image
     monkeypatch.setenv("FASHION_COMMIT", built)
-    assert store.git_version() == {"mlflow.source.git.commit": "0123abcd", "git.dirty": dirty}
+    assert git.git_version() == {"mlflow.source.git.commit": "0123abcd", "git.dirty": dirty}
 
 
 def test_no_commit_takes_its_name_from_another() -> None:

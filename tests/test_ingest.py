@@ -5,6 +5,7 @@ import http.server
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from ruamel.yaml import YAML
 from components.common import idx
 from components.common.errors import DataError
 from components.common.files import data_version, file_digest
-from components.ingest.sources import FolderSource, HttpSource
+from components.ingest.sources import FolderSource, HttpSource, Source
 from components.ingest.step import ingest
 from tests.conftest import free_port
 from tests.project import ROOT, Project, new_project
@@ -40,12 +41,31 @@ def packed(subset: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def web(packed: Path) -> Iterator[HttpSource]:
-    handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(packed))
+def mixed(subset: Path, tmp_path: Path) -> Path:
+    """The four files, each of another combination of name and content."""
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    plain, packed, only_named, only_packed = (subset / name for name in idx.FILE_NAMES)
+    shutil.copy(plain, folder)
+    (folder / f"{packed.name}.gz").write_bytes(gzip.compress(packed.read_bytes()))
+    shutil.copy(only_named, folder / f"{only_named.name}.gz")
+    (folder / only_packed.name).write_bytes(gzip.compress(only_packed.read_bytes()))
+    return folder
+
+
+@contextmanager
+def web_folder(folder: Path) -> Iterator[HttpSource]:
+    handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield HttpSource(f"http://127.0.0.1:{server.server_port}/")
         server.shutdown()
+
+
+@pytest.fixture
+def web(packed: Path) -> Iterator[HttpSource]:
+    with web_folder(packed) as source:
+        yield source
 
 
 def flip(path: Path, offset: int = -1) -> None:
@@ -65,6 +85,35 @@ def test_a_source_out_of_reach_is_named_and_the_next_one_serves(
     assert data_version(tmp_path / "data") == data_version(subset)
     assert [line.partition(": ")[0] for line in said] == [f"no data from {FAR.name.partition(': ')[0]}"]
     assert ingest(tmp_path / "data", expected, []) == "present"
+
+
+def test_the_first_bytes_say_what_is_gzip_not_the_name(
+    tmp_path: Path, subset: Path, expected: dict[str, str], mixed: Path
+):
+    with web_folder(mixed) as web:
+        sources: list[Source] = [FolderSource(mixed), web]
+        for source in sources:
+            data = tmp_path / type(source).__name__ / "data"
+            ingest(data, expected, [source])
+            assert data_version(data) == data_version(subset)
+
+
+def test_a_set_of_mixed_packing_is_adopted(project: Project, subset: Path, mixed: Path):
+    project.fashion("data", "adopt", str(mixed))
+
+    assert data_version(project.root / "data") == data_version(subset)
+
+
+def test_a_read_only_file_of_a_source_makes_no_read_only_data(
+    tmp_path: Path, subset: Path, expected: dict[str, str]
+):
+    source = Path(shutil.copytree(subset, tmp_path / "source"))
+    for path in source.iterdir():
+        path.chmod(0o444)
+
+    ingest(tmp_path / "data", expected, [FolderSource(source)])
+
+    assert all(path.stat().st_mode & 0o200 for path in (tmp_path / "data").iterdir())
 
 
 def test_only_missing_files_are_fetched(tmp_path: Path, subset: Path, expected: dict[str, str]):
@@ -172,6 +221,10 @@ def test_a_configured_dvc_remote_is_used_and_its_corruption_is_noticed(
     project.fashion("data")
     assert data_version(project.root / "data") == data_version(subset)
 
+    flip(project.root / "data" / LABELS)  # the cache has it
+    project.fashion("data", "--replace")
+    assert data_version(project.root / "data") == data_version(subset)
+
     lose_data()
     digest = file_digest(subset / LABELS, "md5")
     stored = remote / "files" / "md5" / digest[:2] / digest[2:]
@@ -184,6 +237,57 @@ def test_a_configured_dvc_remote_is_used_and_its_corruption_is_noticed(
     project.fashion("data", "--from", str(packed))
     assert data_version(project.root / "data") == data_version(subset)
     assert project.git("status", "--porcelain", "data.dvc") == ""
+
+
+@pytest.mark.slow
+def test_a_damaged_file_is_replaced_by_content_from_cache_or_remote(subset: Path, tmp_path: Path):
+    project = new_project(tmp_path / "project", subset)
+    remote = tmp_path / "remote"
+    listing = project.run("git", "show", "HEAD:data.dvc").stdout.partition("md5: ")[2].split()[0]
+    digest = file_digest(subset / LABELS, "md5")
+    damaged = project.root / "data" / LABELS
+    cache = project.root / ".dvc" / "cache" / "files" / "md5"
+
+    def stored(folder: Path, name: str) -> Path:
+        return folder / name[:2] / name[2:]
+
+    def spoil(path: Path) -> None:
+        path.chmod(0o644)
+        flip(path)
+
+    def replace(code: int = 0) -> str:
+        result = project.fashion("data", "--replace", code=code)
+        if not code:
+            assert data_version(project.root / "data") == data_version(subset)
+            for path in (path for path in cache.rglob("*") if path.is_file()):
+                assert file_digest(path, "md5") == (path.parent.name + path.name).removesuffix(".dir")
+        return result.stdout + result.stderr
+
+    # From the cache, and not through the link into the cache that `data/` is.
+    project.run("dvc", "config", "--local", "cache.type", "hardlink,symlink")
+    flip(damaged)
+    replace()
+
+    # A damaged object of the cache is named, and nothing is lost; the link leads to it.
+    project.run("dvc", "checkout", "--relink", "data.dvc")
+    assert damaged.stat().st_nlink == 2
+    spoil(damaged)
+    changed = damaged.read_bytes()
+    refused = replace(code=4)
+    assert f"{LABELS}: the cache has a damaged copy, no remote is configured" in refused
+    assert damaged.read_bytes() == changed == stored(cache, digest).read_bytes()
+
+    # With a whole copy in the remote, the cache is whole again, too: a file of it, and its listing.
+    shutil.copytree(cache, remote / "files" / "md5")
+    shutil.copyfile(subset / LABELS, stored(remote / "files" / "md5", digest))
+    project.run("dvc", "remote", "add", "--local", "--default", "store", str(remote))
+    spoil(stored(cache, listing))
+    replace()
+
+    # One that is found damaged while `data/` is whole.
+    spoil(stored(cache, listing))
+    replace()
+    assert project.run("dvc", "data", "status", "--json").stdout.strip() == "{}"
 
 
 def test_dvc_repro_on_a_flipped_byte_stops_and_fashion_data_puts_everything_right(

@@ -1,12 +1,13 @@
 """Files that are whole or not there, and the digests that name their content."""
 
+import errno
 import hashlib
 import json
 import os
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,21 @@ from components.common.errors import PipelineError, StorageError
 
 LOW_SPACE_BYTES = 4 << 20
 """With less than this left, a failed write is taken for a full disk: HDF5 reports it without an errno."""
+IN_THE_WAY = "something else lies where this is to be: move that away"
+PATH_FAULTS = {
+    errno.EROFS: "work in a folder that can be written: a copy of the project, or mounted read-write",
+    errno.EACCES: "check its owner and mode",
+    errno.EPERM: "check its owner, mode and attributes",
+    errno.ENOTDIR: IN_THE_WAY,
+    errno.EISDIR: IN_THE_WAY,
+    errno.EEXIST: IN_THE_WAY,
+    errno.ENOTEMPTY: IN_THE_WAY,
+    errno.ENAMETOOLONG: "use a shorter name",
+    errno.ELOOP: "a symbolic link leads back to itself: mend it",
+    errno.EIO: "the disk failed: see the system's log",
+    errno.ESTALE: "the network file system lost it: mount it anew",
+}
+"""What to do about a path, by the number of the system's error."""
 
 
 @contextmanager
@@ -57,21 +73,30 @@ def replacing(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise as_storage_error(error, path) or error from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # it is not there, or its folder is none: that was said above
+            partial.unlink()
 
 
 def as_storage_error(error: Exception, path: Path) -> StorageError | None:
-    """The fault as a full disk or a lack of permission, if it is one of these."""
+    """The fault as one of the disk or of a path, with what to do, if it is one of these.
+
+    Args:
+        error: What was raised.
+        path: What was to be written, named where the error names nothing.
+    """
+    number = getattr(error, "errno", None) or (errno.EACCES if isinstance(error, PermissionError) else 0)
+    if isinstance(error, OSError) and number in PATH_FAULTS:
+        return StorageError(f"{error.filename or path}: {os.strerror(number).lower()}", PATH_FAULTS[number])
+    if isinstance(error, FileNotFoundError) and "temporary directory" in str(error):  # tempfile's own words
+        return StorageError(str(error.strerror), "let TMPDIR name a folder that can be written")
     folder = next(parent for parent in path.absolute().parents if parent.exists())
     free = shutil.disk_usage(folder).free
-    full = getattr(error, "errno", None) in (28, 122)  # ENOSPC, EDQUOT
+    full = number in (errno.ENOSPC, errno.EDQUOT)
     if full or (isinstance(error, (OSError, RuntimeError)) and free < LOW_SPACE_BYTES):
         return StorageError(
             f"no space left while writing {path}: {free / 1e6:.1f} MB free in {folder}",
             "free some space and run the same command again; nothing half-written was left",
         )
-    if isinstance(error, PermissionError):
-        return StorageError(f"no permission for {error.filename or path}", "check its owner and mode")
     return None
 
 

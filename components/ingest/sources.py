@@ -6,9 +6,12 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from tqdm import tqdm
+
+if TYPE_CHECKING:
+    import requests
 
 TIMEOUT_SECONDS = (5, 30)
 """To connect, and between two pieces of an answer."""
@@ -26,7 +29,7 @@ class Source(Protocol):
         """What to call it in a message."""
 
     def fetch(self, folder: Path, wanted: Sequence[str]) -> None:
-        """Puts the wanted files, or the same with `.gz` behind the name, into `folder`.
+        """Puts the wanted files into `folder`, gzipped or not, with `.gz` behind the name or not.
 
         Raises:
             SourceError: The source is out of reach, or lacks a file.
@@ -51,12 +54,12 @@ class FolderSource:
             found = next((path for path in candidates if path.is_file()), None)
             if found is None:
                 raise SourceError(f"it has neither {name} nor {name}.gz")
-            shutil.copy(found, folder)
+            shutil.copyfile(found, folder / found.name)  # not its mode: read-only would stay
 
 
 @dataclass(frozen=True)
 class HttpSource:
-    """A web folder of gzipped files."""
+    """A web folder of the files, gzipped or not."""
 
     url: str
 
@@ -72,12 +75,11 @@ class HttpSource:
 
         for name in wanted:
             try:
-                url = f"{self.url.rstrip('/')}/{name}.gz"
-                with requests.get(url, stream=True, timeout=TIMEOUT_SECONDS) as response:
+                with self._open(f"{name}.gz", name) as response:
                     response.raise_for_status()
                     size = int(response.headers.get("Content-Length", 0)) or None
                     with (
-                        (folder / f"{name}.gz").open("wb") as file,
+                        (folder / name).open("wb") as file,
                         tqdm(total=size, desc=name, unit="B", unit_scale=True) as bar,
                     ):
                         for chunk in response.raw.stream(1 << 16, decode_content=False):
@@ -86,6 +88,22 @@ class HttpSource:
                 raise SourceError("it cannot be reached") from None
             except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
                 raise SourceError(str(error)) from None
+
+    def _open(self, *names: str) -> "requests.Response":
+        """The answer for the first name that is there, or for the last."""
+        import requests
+
+        for name in names:
+            response = requests.get(
+                f"{self.url.rstrip('/')}/{name}",
+                headers={"Accept-Encoding": "identity"},  # what is packed already needs no packing
+                stream=True,
+                timeout=TIMEOUT_SECONDS,
+            )
+            if response.ok or name == names[-1]:
+                break
+            response.close()
+        return response
 
 
 @dataclass(frozen=True)
@@ -117,7 +135,7 @@ class DebianSource:
                 found = next((work / "unpacked").rglob(f"{wanted_name}.gz"), None)
                 if found is None:
                     raise SourceError(f"it has no {wanted_name}.gz")
-                shutil.copy(found, folder)
+                shutil.copyfile(found, folder / found.name)
 
 
 def _private_lists(work: Path) -> list[str]:

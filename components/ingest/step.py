@@ -11,6 +11,8 @@ from components.ingest.sources import Source, SourceError
 
 Digests = Mapping[str, str]
 """SHA-256 of each data file by its name."""
+GZIP = b"\x1f\x8b"
+"""How gzip begins; IDX begins with two zeros."""
 
 
 def ingest(
@@ -81,14 +83,17 @@ def check(data: Path, expected: Digests) -> tuple[list[str], dict[str, str]]:
 
 
 def unpack(folder: Path) -> None:
-    """Replaces every `.gz` file of a folder by what is in it.
+    """Unpacks each file that begins as gzip does, whatever its name, and takes `.gz` off the names.
 
     Raises:
-        SourceError: A file is not gzip, or cut short.
+        SourceError: A file is cut short, or damaged.
     """
-    for packed in sorted(folder.glob("*.gz")):
+    for path in sorted(folder.iterdir()):
+        content = path.read_bytes()
         try:
-            packed.with_suffix("").write_bytes(gzip.decompress(packed.read_bytes()))
+            while content.startswith(GZIP):  # a server may have packed a packed file once more
+                content = gzip.decompress(content)
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise SourceError(f"{packed.name} is damaged: {error}") from None
-        packed.unlink()
+            raise SourceError(f"{path.name} is damaged: {error}") from None
+        path.unlink()
+        path.with_name(path.name.removesuffix(".gz")).write_bytes(content)

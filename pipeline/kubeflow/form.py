@@ -12,9 +12,9 @@ from components.common.errors import DataError, ParameterError, first_line
 from components.common.files import source_digest
 from components.ingest.s3 import VERSION
 from components.train.models import settings_of
+from pipeline.git import CODE_ROOT
 from pipeline.params import Params, parse
 from pipeline.steps import SECTIONS
-from pipeline.store import CODE_ROOT
 
 SCALARS = {
     "model": "model.name",

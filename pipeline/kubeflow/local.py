@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from components.common.files import content_key
+from pipeline.git import CODE_ROOT
 from pipeline.kubeflow.compiler import PipelineName, make_pipeline
 from pipeline.kubeflow.finish import headline, reason
 from pipeline.kubeflow.form import form_values
 from pipeline.kubeflow.narrator import Narrator, Tasks
 from pipeline.kubeflow.notes import Note, read_notes
 from pipeline.kubeflow.settings import Cluster
-from pipeline.store import CODE_ROOT, tracking_uri
+from pipeline.store import tracking_uri
 
 ORDER = ("parameters", "ingest", "plan", "validate", "train", "select", "evaluate", "gate", "register")
 SWEEP_ONLY = {"plan", "select"}

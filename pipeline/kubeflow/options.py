@@ -219,10 +219,10 @@ def ordered(
     Raises:
         ParameterError: A name, type or range is wrong.
     """
+    from pipeline.git import git_version
     from pipeline.kubeflow.compiler import PipelineName, compile_pipeline
     from pipeline.kubeflow.form import check_remote, form_values
     from pipeline.params import load
-    from pipeline.store import git_version
 
     form = form_values(root, load(root / "params.yaml"), params, candidates)
     check_remote(form["remote"])

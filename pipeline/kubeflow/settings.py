@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from components.common.errors import ParameterError
-from pipeline.store import git_version, is_changed
+from pipeline.git import git_version, is_changed
 
 CONFIG_MAP, SECRET = "fashion-config", "fashion-storage"
 """What the steps' pods take their environment from."""

@@ -1,0 +1,96 @@
+"""What git knows: whether a folder is a repository, and the commit of the code that runs."""
+
+import os
+import subprocess
+from pathlib import Path
+
+from components.common.errors import PipelineError
+
+CODE_ROOT = Path(__file__).parents[1]
+TIMEOUT_SECONDS = 60
+
+
+def git_version() -> dict[str, str]:
+    """The commit of the code that runs, and whether it or its parameters differ (in an image: it alone).
+
+    Empty without git.
+
+    What the pipeline itself writes (lock, metrics) does not make the code dirty.
+
+    Raises:
+        PipelineError: There is a repository, but git refuses to read it.
+    """
+    commit = ""
+    if is_repository(CODE_ROOT):
+        commit = _git(CODE_ROOT, "rev-parse", "--verify", "--quiet", "HEAD").stdout.strip()
+    if not commit:  # an image has no git, but the commit that it was built from
+        commit, dirty, _ = os.environ.get("FASHION_COMMIT", "").partition("-dirty-")
+        return {"mlflow.source.git.commit": commit, "git.dirty": str(bool(dirty)).lower()} if commit else {}
+    code = ("components", "pipeline", "params.yaml", "dvc.yaml", "data.dvc", "pyproject.toml", "requirements")
+    return {"mlflow.source.git.commit": commit, "git.dirty": str(is_changed(*code)).lower()}
+
+
+def is_changed(*paths: str) -> bool:
+    """Whether a file of the code is not as committed.
+
+    Raises:
+        PipelineError: git cannot tell.
+    """
+    if not is_repository(CODE_ROOT):
+        return False
+    result = _git(CODE_ROOT, "status", "--porcelain", "--untracked-files=all", "--", *paths)
+    if result.returncode:
+        raise PipelineError(f"git cannot read {CODE_ROOT}: {_reason(result)}", "mend what git names")
+    return bool(result.stdout)
+
+
+def is_repository(folder: Path) -> bool:
+    """Whether a folder lies in a git repository.
+
+    Raises:
+        PipelineError: It does, but git is not installed, or refuses the repository. Going on would leave
+            the commit out of what is recorded.
+    """
+    entry = next((p / ".git" for p in (folder, *folder.parents) if (p / ".git").exists()), None)
+    if entry is None:
+        return False
+    without = f"or move {entry} away to work without git"
+    try:
+        result = _git(folder, "rev-parse", "--is-inside-work-tree")
+    except FileNotFoundError:
+        raise PipelineError(f"git is missing, but {entry} is there", f"install git, {without}") from None
+    if result.stdout.strip() == "true":
+        return True
+    if "not a git repository (or any" in result.stderr and entry.parent != folder:
+        return False  # git looks no further up than GIT_CEILING_DIRECTORIES and the file system's boundary
+    command = next((x.strip() for x in result.stderr.splitlines() if x.startswith("\tgit config")), None)
+    if command:
+        raise PipelineError(
+            f"git does not trust {entry.parent}: it belongs to another user", f"`{command}`, {without}"
+        )
+    reason = _reason(result) if result.returncode else "it has no files (core.bare is true)"
+    raise PipelineError(f"git cannot use {entry}: {reason}", f"mend it, {without}")
+
+
+def _reason(result: subprocess.CompletedProcess[str]) -> str:
+    return " ".join(result.stderr.split()).removeprefix("fatal: ")
+
+
+def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs git; what it says is read, so it is to say it in English."""
+    try:
+        return subprocess.run(
+            ["git", *arguments],
+            cwd=folder,
+            env=os.environ | {"LC_ALL": "C"},
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=TIMEOUT_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise PipelineError(
+            f"`git {' '.join(arguments)}` in {folder} takes more than {TIMEOUT_SECONDS} s",
+            "see what that command waits for",
+        ) from None
