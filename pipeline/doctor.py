@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from components.common.errors import (
     ClusterError,
@@ -17,6 +18,9 @@ from components.common.errors import (
     first_line,
     redacted,
 )
+
+if TYPE_CHECKING:
+    from components.common.storage import Storage
 
 MLFLOW_SECONDS = 5
 
@@ -29,6 +33,15 @@ class Finding:
     ok: bool
     text: str
     hint: str = ""
+    tested: bool = True
+
+
+class RefusedError(TrackingError):
+    """MLflow does not let this user in."""
+
+
+class NotTested(Exception):  # noqa: N818 - nothing is wrong
+    """Something cannot be seen from here, which may be as it should."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +61,8 @@ def findings(target: Target) -> Iterator[Finding]:
     for name, check in CHECKS.items():
         try:
             text = check(target)
+        except NotTested as reason:
+            yield Finding(name, True, f"not tested: {reason}", tested=False)
         except PipelineError as error:
             yield Finding(name, False, str(error), error.hint)
         except Exception as error:  # one broken check must not hide what the others find
@@ -71,20 +86,16 @@ def _data(target: Target) -> str:
 
 
 def _remote(target: Target) -> str:
-    from components.ingest.s3 import absent
+    from components.ingest.s3 import PUSH, faults
     from pipeline.dataset import manifest
     from pipeline.kubeflow.form import check_remote, default_remote
 
     remote, version = default_remote(target.root), manifest(target.root).version
     check_remote(remote)
-    missing = absent(version, remote)
-    if missing:
-        raise DataError(
-            f"{remote} lacks {', '.join(missing)}",
-            f"remove the listing {version[:2]}/{version[2:]} there, without which DVC sees what is missing; "
-            "then `dvc push data.dvc`",
-        )
-    return f"{remote} has it"
+    found = faults(version, remote)
+    if found:
+        raise DataError("; ".join(found), PUSH)
+    return f"{remote} has it, every byte verified"
 
 
 def _bucket(_: Target) -> str:
@@ -97,13 +108,22 @@ def _bucket(_: Target) -> str:
             f"{STATE_URL} is not set",
             "set it as the ConfigMap fashion-config has it, for example s3://fashion/state",
         )
-    storage, name = open_storage(location), f"doctor-{uuid.uuid4().hex}"
+    try_bucket(open_storage(location))
+    return f"{location} can be written and read with the keys of this environment"
+
+
+def try_bucket(storage: Storage) -> None:
+    """Writes, reads and removes an object.
+
+    Raises:
+        StorageError: One of these fails.
+    """
+    name = f"doctor-{uuid.uuid4().hex}"
     storage.write(name, b"ok")
     content = storage.read(name)
     storage.remove(name)
     if content != b"ok":
-        raise StorageError(f"{location} does not give back what was written", "look at the server")
-    return f"{location} can be written and read"
+        raise StorageError(f"{storage.place(name)} does not give back what was written", "look at the server")
 
 
 def _mlflow(target: Target) -> str:
@@ -116,23 +136,28 @@ def _mlflow(target: Target) -> str:
             "for a cluster's runs set it to its MLflow, http://HOST:PORT",
         )
     check_server(uri)
-    _ask_mlflow(uri)
-    return f"{display_uri(uri)} answers"
+    user, password = (os.environ.get(f"MLFLOW_TRACKING_{name}", "") for name in ("USERNAME", "PASSWORD"))
+    ask_mlflow(uri, user, password)
+    return f"{display_uri(uri)} answers{', with the user of this environment' if user else ''}"
 
 
-def _ask_mlflow(uri: str) -> None:
-    """Reads from MLflow: that something answers does not say that it is MLflow, or that it lets us in."""
+def ask_mlflow(uri: str, user: str, password: str) -> None:
+    """Reads from MLflow: that something answers does not say that it is MLflow, or that it lets us in.
+
+    Raises:
+        RefusedError: It does not let this user in.
+        TrackingError: It is not MLflow.
+    """
     import requests
 
-    user = os.environ.get("MLFLOW_TRACKING_USERNAME")
     response = requests.get(
         f"{uri.rstrip('/')}/api/2.0/mlflow/experiments/search",
         params={"max_results": "1"},
-        auth=(user, os.environ.get("MLFLOW_TRACKING_PASSWORD", "")) if user else None,
+        auth=(user, password) if user else None,
         timeout=MLFLOW_SECONDS,
     )
     if response.status_code in (401, 403):
-        raise TrackingError(
+        raise RefusedError(
             f"MLflow at {uri} answers {response.status_code}",
             "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD; "
             "or add the host to the server's --allowed-hosts",
@@ -189,6 +214,14 @@ def _namespace(target: Target) -> str:
     return "" if unseen else f"{namespace} has {' and '.join(wanted)}"
 
 
+def _pod_keys(target: Target) -> str:
+    from pipeline.kubeflow.client import NAMESPACE
+    from pipeline.kubeflow.pod_keys import check_pod_keys
+    from pipeline.store import tracking_uri
+
+    return check_pod_keys(target.namespace or NAMESPACE, tracking_uri(target.root))
+
+
 def _image(target: Target) -> str:
     from pipeline.kubeflow.settings import choose_image
 
@@ -203,5 +236,6 @@ CHECKS: dict[str, Callable[[Target], str]] = {
     "MLflow": _mlflow,
     "KFP": _kfp,
     "namespace": _namespace,
+    "pods' keys": _pod_keys,
     "image": _image,
 }
