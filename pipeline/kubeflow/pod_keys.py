@@ -1,4 +1,4 @@
-"""Whether the keys that the cluster's Secret gives to pods work; those of this environment say little of it."""
+"""Whether the keys that the cluster's Secret gives to pods work; the user's own may be others."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def check_pod_keys(namespace: str, mlflow_uri: str) -> str:
     remedy = (
         "put the right one there, with all else that it should hold "
         f"({', '.join(SECRET_KEYS)}; a line NAME=VALUE each in FILE): "
-        f"`kubectl -n {namespace} create secret generic {SECRET} --from-env-file FILE --dry-run=client -o yaml "
-        "| kubectl apply -f -`"
+        f"`kubectl -n {namespace} create secret generic {SECRET} --from-env-file FILE "
+        "--dry-run=client -o yaml | kubectl apply -f -`"
     )
     for name, value in secret.items():
         if value != value.strip():
