@@ -17,7 +17,7 @@ from tests.conftest import Server
 from tests.json_server import Fault
 from tests.kfp_server import KfpServer
 from tests.kube_server import KubeServer
-from tests.project import Project, environment_of, new_project
+from tests.project import Project, environment_of
 from tests.servers import Keys, S3Server, set_environment
 
 pytest_plugins = ("tests.servers", "tests.kfp_fixtures")
@@ -29,8 +29,8 @@ def look(root: Path, host: str = "", image: str = "") -> dict[str, Finding]:
 
 
 @pytest.fixture
-def root(subset: Path, tmp_path: Path) -> Path:
-    return new_project(tmp_path / "project", subset, git=False).root
+def root(fresh_project: Project) -> Path:
+    return fresh_project.root
 
 
 def test_all_that_is_missing_is_said_with_what_to_do(root: Path):

@@ -15,7 +15,7 @@ from components.common.files import data_version
 from components.common.storage import Storage, open_storage
 from components.ingest.s3 import ATTEMPTS, fetch_version
 from pipeline.push import push
-from tests.project import new_project
+from tests.project import Project
 from tests.servers import NO_KEYS, Keys, Proxy, S3Server, set_environment
 
 pytest_plugins = ("tests.servers",)
@@ -66,9 +66,14 @@ def refused(folder: Path, version: str, remote: str, kind: type[PipelineError] =
 
 
 def test_what_dvc_has_pushed_is_fetched_byte_for_byte_and_the_hint_mends_it(
-    s3: S3Server, remote: str, subset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    s3: S3Server,
+    remote: str,
+    subset: Path,
+    fresh_project: Project,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ):
-    project = new_project(tmp_path / "project", subset, git=False)
+    project = fresh_project
     project.environment.update(s3.environment)
     project.run("dvc", "remote", "add", "--local", "--default", "store", remote)
     project.run("dvc", "remote", "modify", "--local", "store", "endpointurl", s3.url)

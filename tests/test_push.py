@@ -9,16 +9,16 @@ from components.common.errors import DataError, StorageError
 from components.common.files import data_version
 from components.ingest.s3 import fetch_version
 from pipeline.push import push
-from tests.project import Project, new_project
+from tests.project import Project
 from tests.servers import NO_KEYS, S3Server, set_environment
 
 pytest_plugins = ("tests.servers",)
 
 
 @pytest.fixture
-def project(subset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+def project(fresh_project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))
-    return new_project(tmp_path / "project", subset, git=False)
+    return fresh_project
 
 
 def test_what_is_not_the_data_of_data_dvc_is_not_pushed(project: Project, tmp_path: Path, subset: Path):

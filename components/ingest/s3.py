@@ -61,10 +61,13 @@ def faults(version: str, remote: str) -> list[str]:
         DataError: The remote lacks the listing, or has another under its name.
         StorageError: The remote cannot be read.
     """
+    from tqdm import tqdm
+
     store = open_storage(remote)
     listing = _download(store, version.removesuffix(LISTING), LISTING, f"the listing of {version}")
     found = []
-    for name, digest in _listing(listing, version).items():
+    files = _listing(listing, version).items()
+    for name, digest in tqdm(files, f"reading {remote}", unit="file", delay=2, leave=False, disable=None):
         try:
             _download(store, digest, "", name)
         except DataError as error:
