@@ -65,7 +65,7 @@ def _open(root: Path, remote: str) -> Any:
         return Repo(str(root)).cloud.get_remote_odb(remote or None, "push")
     except DvcException as error:
         raise DataError(
-            f"DVC has no remote to push to: {first_line(error)}",
+            f"DVC cannot open a remote to push to: {first_line(error)}",
             "`dvc remote add --default storage s3://BUCKET/PREFIX`",
         ) from None
 

@@ -22,7 +22,7 @@ def project(fresh_project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_what_is_not_the_data_of_data_dvc_is_not_pushed(project: Project, tmp_path: Path, subset: Path):
-    with pytest.raises(DataError, match="no remote to push to"):
+    with pytest.raises(DataError, match=r"cannot open a remote to push to: .*no remote specified"):
         push(project.root, "", print)
     remote = tmp_path / "remote"
     project.run("dvc", "remote", "add", "--quiet", "disk", str(remote))
