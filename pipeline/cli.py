@@ -91,6 +91,19 @@ def adopt(folder: Path) -> None:
     YAML().dump(settings, sys.stdout)
 
 
+@data.command("push")
+@click.option("--remote", default="", metavar="NAME", help="The DVC remote. [default: DVC's default remote]")
+def data_push(remote: str) -> None:
+    """Brings the data set into a DVC remote, and reads it back.
+
+    What the remote has is compared by content: what is missing is sent, what is damaged is replaced.
+    """
+    from pipeline.push import push
+
+    version, place = push(project_root(), remote, click.echo)
+    click.echo(f"{place} has data {version}, every byte verified")
+
+
 @data.command("show")
 def data_show() -> None:
     """Draws samples of the data, and counts its classes."""

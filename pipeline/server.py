@@ -13,7 +13,11 @@ OLDEST_MAJOR = 3
 API = "/api/2.0/mlflow"
 
 
-def check_server(uri: str) -> None:
+class RefusedError(TrackingError):
+    """The server does not let this user in."""
+
+
+def check_server(uri: str, login: tuple[str, str] | None = None) -> None:
     """Asks a server whether this project can use it, where MLflow would retry for a minute.
 
     The requests are made by MLflow's own client, so that they see what it sees: credentials in the
@@ -21,13 +25,15 @@ def check_server(uri: str) -> None:
 
     Args:
         uri: A tracking URI; one that names no server is not looked at.
+        login: Another user than the environment's, and the password.
 
     Raises:
-        TrackingError: Nothing answers there, or not MLflow, or one that is too old, or it refuses the user.
+        RefusedError: It does not let this user in.
+        TrackingError: Nothing answers there, or not MLflow, or one that is too old.
     """
     if not uri.startswith(("http://", "https://")):
         return
-    version = _get(uri, "/version").text.strip()
+    version = _get(uri, "/version", login).text.strip()
     major = version.partition(".")[0]
     if major.isdecimal() and int(major) < OLDEST_MAJOR:
         raise TrackingError(
@@ -35,7 +41,7 @@ def check_server(uri: str) -> None:
             f"use a server of MLflow {OLDEST_MAJOR} or newer",
         )
     # A server with authentication tells its version to anybody, and other programs may have that page too.
-    answer = _get(uri, f"{API}/experiments/search", params={"max_results": "1"})
+    answer = _get(uri, f"{API}/experiments/search", login, params={"max_results": "1"})
     try:
         known = answer.ok and isinstance(answer.json(), dict)
     except ValueError:
@@ -67,7 +73,7 @@ def sees_artifact(uri: str, run_id: str, folder: str, name: str) -> bool:
     return f"{folder}/{name}" in [file["path"] for file in files]
 
 
-def _get(uri: str, path: str, **options: Any) -> Any:
+def _get(uri: str, path: str, login: tuple[str, str] | None = None, **options: Any) -> Any:
     """A `requests.Response` to a GET request, made once and as MLflow's own client makes its requests."""
     _quiet()
     import requests
@@ -77,8 +83,12 @@ def _get(uri: str, path: str, **options: Any) -> Any:
 
     server = f"the MLflow server at {redacted(uri)}"
     try:
+        credentials = get_default_host_creds(uri)
+        if login:
+            credentials.username, credentials.password = login
+            credentials.token = credentials.auth = None
         answer = http_request(
-            get_default_host_creds(uri),
+            credentials,
             path,
             "GET",
             max_retries=0,
@@ -100,7 +110,7 @@ def _get(uri: str, path: str, **options: Any) -> Any:
             "start it, or mend MLFLOW_TRACKING_URI; without that variable runs are kept in mlruns/",
         ) from None
     if answer.status_code in (401, 403):
-        raise TrackingError(
+        raise RefusedError(
             f"{server} answers {answer.status_code}",
             "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD; "
             "or add the host to the server's --allowed-hosts",

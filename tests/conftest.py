@@ -101,6 +101,20 @@ def trained(subset: Path, shared_folder: Path) -> Project:
     return Project(root, environment_of(root))
 
 
+@pytest.fixture(scope="session")
+def fresh(subset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project without git, nothing of it run yet. Shared: copy it."""
+    return new_project(tmp_path_factory.mktemp("fresh") / "project", subset, git=False).root
+
+
+@pytest.fixture
+def fresh_project(fresh: Path, tmp_path: Path) -> Project:
+    """A copy of it to do with as one likes."""
+    root = tmp_path / "project"
+    shutil.copytree(fresh, root, ignore=shutil.ignore_patterns("__pycache__", "site"))
+    return Project(root, environment_of(root))
+
+
 @pytest.fixture
 def project(trained: Project, tmp_path: Path) -> Project:
     """A copy of the trained project to do with as one likes.

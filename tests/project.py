@@ -51,13 +51,14 @@ class Project:
     environment: dict[str, str]
 
     def run(
-        self, *command: str, code: int = 0, environment: dict[str, str] | None = None
+        self, *command: str, code: int = 0, environment: dict[str, str] | None = None, stdin: str = ""
     ) -> subprocess.CompletedProcess[str]:
         """Runs a command there and checks its exit code."""
         result = subprocess.run(
             command,
             cwd=self.root,
             env=self.environment | (environment or {}),
+            input=stdin,
             capture_output=True,
             text=True,
             timeout=300,

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from components.common.errors import DataError, PipelineError, StorageError
 from components.common.files import data_version
 from components.common.storage import Storage, open_storage
 from components.ingest.s3 import ATTEMPTS, fetch_version
-from tests.project import new_project
+from pipeline.push import push
+from tests.project import Project
 from tests.servers import NO_KEYS, Keys, Proxy, S3Server, set_environment
 
 pytest_plugins = ("tests.servers",)
@@ -64,9 +66,14 @@ def refused(folder: Path, version: str, remote: str, kind: type[PipelineError] =
 
 
 def test_what_dvc_has_pushed_is_fetched_byte_for_byte_and_the_hint_mends_it(
-    s3: S3Server, remote: str, subset: Path, tmp_path: Path
+    s3: S3Server,
+    remote: str,
+    subset: Path,
+    fresh_project: Project,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ):
-    project = new_project(tmp_path / "project", subset, git=False)
+    project = fresh_project
     project.environment.update(s3.environment)
     project.run("dvc", "remote", "add", "--local", "--default", "store", remote)
     project.run("dvc", "remote", "modify", "--local", "store", "endpointurl", s3.url)
@@ -77,14 +84,22 @@ def test_what_dvc_has_pushed_is_fetched_byte_for_byte_and_the_hint_mends_it(
     assert contents(tmp_path / "data") == contents(subset)
 
     lost = key_of((subset / "t10k-labels-idx1-ubyte").read_bytes())
-    store.write(lost, b"corrupt")
+    listing = f"files/md5/{version[:2]}/{version[2:]}"
     (tmp_path / "pod").mkdir()
-    assert remote + "/" + lost in str(refused(tmp_path / "pod", version, remote))
-    store.remove(lost)
-    store.remove(f"files/md5/{version[:2]}/{version[2:]}")
-    project.run("dvc", "push", "--quiet", "data.dvc")
-    fetch_version(tmp_path / "pod" / "data", version, remote)
-    assert contents(tmp_path / "pod" / "data") == contents(subset)
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))
+    for damaged, content in ((lost, b"corrupt"), (lost, None), (listing, b"[]"), (listing, None)):
+        store.remove(damaged)
+        if content is not None:
+            store.write(damaged, content)
+        fault = refused(tmp_path / "pod", version, remote)
+        assert remote + "/" + damaged in str(fault)
+        assert "fashion data push" in fault.hint
+        lines: list[str] = []
+        assert push(project.root, "", lines.append) == (version, remote)
+        assert [line.endswith("is there, verified") for line in lines].count(False) == 1
+        fetch_version(tmp_path / "pod" / "data", version, remote)
+        assert contents(tmp_path / "pod" / "data") == contents(subset)
+        shutil.rmtree(tmp_path / "pod" / "data")
 
 
 def test_a_remote_can_be_a_folder(tmp_path: Path):
@@ -120,7 +135,7 @@ def test_a_missing_object_is_named(tmp_path: Path, version: str, remote: str):
     fault = refused(tmp_path, version, remote)
 
     assert str(fault) == f"more/labels is missing from the DVC remote: {remote}/{key}"
-    assert "dvc push" in fault.hint
+    assert "fashion data push" in fault.hint
 
 
 def test_a_version_that_was_never_pushed_is_named(tmp_path: Path, version: str, remote: str):

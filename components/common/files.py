@@ -132,19 +132,23 @@ def file_digest(path: Path, algorithm: str) -> str:
         return hashlib.file_digest(file, algorithm).hexdigest()
 
 
-def data_version(folder: Path) -> str:
-    """The content version of a data folder, equal to the `.dir` hash by which DVC names it.
+def data_listing(folder: Path) -> bytes:
+    """DVC's listing of a data folder, byte for byte.
 
-    DVC's definition (`dvc_data.hashfile.tree`): the MD5 of the JSON list of each file's MD5 and
-    relative path, sorted by path.
+    DVC's definition (`dvc_data.hashfile.tree`): the JSON list of each file's MD5 and relative path, sorted by
+    path.
     """
     entries = [
         {"md5": file_digest(path, "md5"), "relpath": path.relative_to(folder).as_posix()}
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     ]
-    listing = json.dumps(sorted(entries, key=lambda entry: entry["relpath"]))
-    return hashlib.md5(listing.encode(), usedforsecurity=False).hexdigest() + ".dir"
+    return json.dumps(sorted(entries, key=lambda entry: entry["relpath"])).encode()
+
+
+def data_version(folder: Path) -> str:
+    """The content version of a data folder, equal to the `.dir` hash by which DVC names it."""
+    return hashlib.md5(data_listing(folder), usedforsecurity=False).hexdigest() + ".dir"
 
 
 def content_key(content: Any) -> str:

@@ -44,15 +44,19 @@ class Storage(Protocol):
         """What to call an object in a message."""
 
 
-def open_storage(location: str) -> Storage:
+def open_storage(location: str, client: Any = None) -> Storage:
     """The storage at `s3://BUCKET/PREFIX` (the environment has endpoint and credentials), or in a folder.
+
+    Args:
+        location: The one or the other.
+        client: Of S3, with settings of its own.
 
     Raises:
         StorageError: The location is neither, or the settings of S3 in the environment are wrong.
     """
     bucket, _, prefix = location.removeprefix("s3://").partition("/")
     if location.startswith("s3://") and bucket:
-        return S3Storage(s3_client(), bucket, prefix.strip("/"))
+        return S3Storage(client or s3_client(), bucket, prefix.strip("/"))
     if location and "://" not in location:
         return FolderStorage(Path(location))
     raise StorageError(f"`{location}` is no place to store in", "name s3://BUCKET/PREFIX, or a folder")
@@ -148,11 +152,12 @@ class S3Storage:
         return f"{self.prefix}/{name}" if self.prefix else name
 
 
-def s3_client(region: str | None = None) -> Any:
+def s3_client(region: str | None = None, **credentials: str | None) -> Any:
     """A client of S3, or of what AWS_ENDPOINT_URL names, that gives up within a minute.
 
     Args:
         region: Instead of AWS_DEFAULT_REGION.
+        credentials: Instead of the environment's, as boto calls them: `aws_access_key_id`, …
 
     Raises:
         StorageError: The settings in the environment are wrong.
@@ -169,7 +174,7 @@ def s3_client(region: str | None = None) -> Any:
         response_checksum_validation="when_required",
     )
     with s3_faults("use S3"):
-        return boto3.Session().client("s3", region_name=region, config=config)
+        return boto3.Session().client("s3", region_name=region, config=config, **credentials)
 
 
 def s3_endpoint() -> str | None:

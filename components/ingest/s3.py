@@ -16,6 +16,12 @@ DIGEST = re.compile(r"[0-9a-f]{32}")
 LISTING = ".dir"
 VERSION = re.compile(rf"{DIGEST.pattern}{re.escape(LISTING)}")
 """What DVC calls a version of a folder."""
+# Not `dvc push`: it takes a version for complete when its listing is there, and an object for right.
+PUSH = (
+    "`fashion data push`, in the project whose data.dvc names this version, sends what is missing and "
+    "replaces what is damaged; --remote NAME where this is not DVC's default remote"
+)
+"""What mends a remote, wherever one meets the fault."""
 
 
 def fetch_version(data: Path, version: str, remote: str) -> None:
@@ -48,16 +54,25 @@ def fetch_version(data: Path, version: str, remote: str) -> None:
             print(f"data file {number} of {len(files)}: {name}, {len(content) / 1e6:.1f} MB, verified")
 
 
-def absent(version: str, remote: str) -> list[str]:
-    """The files of a version that a DVC remote lacks, by name. Nothing but the listing is downloaded.
+def faults(version: str, remote: str) -> list[str]:
+    """What a DVC remote lacks of a version, and what it holds damaged: every byte is read, and none kept.
 
     Raises:
         DataError: The remote lacks the listing, or has another under its name.
         StorageError: The remote cannot be read.
     """
+    from tqdm import tqdm
+
     store = open_storage(remote)
     listing = _download(store, version.removesuffix(LISTING), LISTING, f"the listing of {version}")
-    return [name for name, digest in _listing(listing, version).items() if not store.names(_place(digest))]
+    found = []
+    files = _listing(listing, version).items()
+    for name, digest in tqdm(files, f"reading {remote}", unit="file", delay=2, leave=False, disable=None):
+        try:
+            _download(store, digest, "", name)
+        except DataError as error:
+            found.append(str(error))
+    return found
 
 
 def _place(digest: str) -> str:
@@ -67,19 +82,14 @@ def _place(digest: str) -> str:
 def _download(store: Storage, digest: str, suffix: str, what: str) -> bytes:
     """The object of this MD5."""
     name = _place(digest) + suffix
-    # `dvc push` takes a version for complete when its listing is there, and an object for right.
-    hint = (
-        f"remove that object, if it is there, and the listing of this version (…{LISTING}) from the remote; "
-        "then `dvc push data.dvc` where `dvc status` finds the data unchanged"
-    )
     for attempt in range(ATTEMPTS):
         time.sleep(attempt / 4)
         content = store.read(name)
         if content is None:
-            raise DataError(f"{what} is missing from the DVC remote: {store.place(name)}", hint)
+            raise DataError(f"{what} is missing from the DVC remote: {store.place(name)}", PUSH)
         if hashlib.md5(content, usedforsecurity=False).hexdigest() == digest:
             return content
-    raise DataError(f"{what} is corrupt in the DVC remote: {store.place(name)}", hint)
+    raise DataError(f"{what} is corrupt in the DVC remote: {store.place(name)}", PUSH)
 
 
 def _listing(content: bytes, version: str) -> dict[str, str]:

@@ -75,13 +75,18 @@ def compile_(params: tuple[str, ...], sweep: bool, output: Path | None, **option
 def doctor(
     host: str | None, namespace: str | None, token_file: Path | None, image: str, gpus: int, **_: str
 ) -> None:
-    """Checks data, DVC remote, bucket, MLflow, KFP and image; exits 1 unless all are ok."""
+    """Checks data, DVC remote, bucket, MLflow, KFP, pods' keys and image; exits 1 when one is wrong.
+
+    Bucket and MLflow are tried with the keys of this environment, then with those that the cluster's Secret
+    gives to pods, where it can be read.
+    """
     from pipeline.doctor import Target, findings
 
     ok = True
     for finding in findings(Target(project_root(), host or "", namespace or "", token_file, image, gpus)):
         ok &= finding.ok
-        click.echo(f"{finding.name:<10}  {'ok' if finding.ok else '--'}  {finding.text}")
+        mark = ("ok" if finding.tested else "??") if finding.ok else "--"
+        click.echo(f"{finding.name:<10}  {mark}  {finding.text}")
         if finding.hint:
             click.echo(f"{'':<10}      what to do: {finding.hint}")
     if not ok:

@@ -138,7 +138,7 @@ def check_remote(remote: str) -> None:
     if not re.fullmatch(r"s3://[A-Za-z0-9._-]+(/.*)?", remote):
         raise ParameterError(
             f"pods cannot read the DVC remote {remote}" if remote else "DVC has no default remote",
-            "`dvc remote add --default storage s3://BUCKET/PREFIX` and `dvc push data.dvc`; or --param remote=s3://…",
+            "`dvc remote add --default storage s3://BUCKET/PREFIX` and `fashion data push`; or --param remote=s3://…",
         )
 
 
