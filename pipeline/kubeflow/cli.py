@@ -191,15 +191,21 @@ def runs_wait(run_id: str, timeout: float | None, **options: Any) -> None:
 @click.argument("run_id")
 @connection_options
 def runs_stop(run_id: str, **options: Any) -> None:
-    """Ends a run."""
-    connect(options)[0].stop(run_id)
+    """Ends a run, and waits until it has ended; a run whose pods cannot start is shut down."""
+    from pipeline.kubeflow.stop import stop
+
+    try:
+        stop(connect(options)[0], run_id, click.echo)
+    except KeyboardInterrupt:
+        hint = f"look: fashion runs wait {run_id}"
+        raise WaitInterrupted("interrupted; the run may not have ended", hint) from None
 
 
 def _wait(kfp: Kfp, run_id: str, timeout: float | None) -> None:
     from pipeline.kubeflow.watch import next_commands, watch
 
     try:
-        ended = watch(kfp, run_id, _say, timeout)
+        ended = watch(kfp, run_id, _say, timeout, say=_say_aloud)
     except KeyboardInterrupt:
         raise WaitInterrupted("interrupted; the run goes on", next_commands(run_id)) from None
     click.echo(f"\n{_table(ended)}\n")
@@ -208,6 +214,10 @@ def _wait(kfp: Kfp, run_id: str, timeout: float | None) -> None:
         where = f"the run failed in {failure.step}: " if failure.step else "the run did not succeed: "
         raise PipelineError(where + failure.error, failure.hint)
     click.echo(f"the run succeeded in {_duration(ended.seconds)}")
+
+
+def _say_aloud(text: str) -> None:
+    click.echo(text, err=True)
 
 
 def _say(step: StepState) -> None:
