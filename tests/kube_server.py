@@ -8,6 +8,8 @@ from typing import Any
 
 from tests.json_server import Call, JsonServer, RefusalError
 
+SHUTDOWN = [{"op": "add", "path": "/spec/shutdown", "value": "Terminate"}]
+
 
 class KubeServer(JsonServer):
     """Kubernetes: pods with their logs, a ConfigMap, and Argo's workflows, all of one namespace."""
@@ -59,9 +61,9 @@ class KubeServer(JsonServer):
     def _patch(self, call: Call) -> dict[str, Any]:
         """Argo's answer to a shutdown: the workflow ends, with all that waits in it."""
         assert call.method == "PATCH"
-        assert call.headers["content-type"] == "application/merge-patch+json"
-        self.workflow["spec"] |= call.body["spec"]
-        if call.body == {"spec": {"shutdown": "Terminate"}}:
+        assert call.headers["content-type"] == "application/json-patch+json"
+        if call.body == SHUTDOWN:
+            self.workflow["spec"]["shutdown"] = "Terminate"
             self.workflow["status"]["phase"] = self.phase_after_shutdown
             self.pods = []
         return {"metadata": {"name": "wf"}, **self.workflow}

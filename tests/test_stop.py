@@ -10,7 +10,7 @@ from pipeline.kubeflow.client import Kfp
 from pipeline.kubeflow.stop import stop
 from tests.json_server import Fault
 from tests.kfp_server import KfpServer
-from tests.kube_server import KubeServer, main_container, unscheduled
+from tests.kube_server import SHUTDOWN, KubeServer, main_container, unscheduled
 
 pytest_plugins = ("tests.kfp_fixtures",)
 pytestmark = pytest.mark.usefixtures("bare_environment")
@@ -61,7 +61,7 @@ def test_run_whose_exit_handler_lacks_its_image_is_shut_down(
     server.canceling = True
     kube.add_pod(FINISH, **NO_IMAGE)
     run.stop()
-    assert [call.body for call in kube.calls_of("PATCH", "/wf")] == [{"spec": {"shutdown": "Terminate"}}]
+    assert [call.body for call in kube.calls_of("PATCH", "/wf")] == [SHUTDOWN]
     assert run.said[1:] == [
         "finish cannot start (ErrImagePull: not found): Argo's workflow is shut down",
         "Argo has ended the run (failed), KFP's API still says canceling",

@@ -421,7 +421,7 @@ def test_while_kfp_is_away_argo_is_looked_at(
     server: KfpServer, kube: KubeServer, packages: dict[str, Path]
 ) -> None:
     run = Watched(server, packages["one"], "passed")
-    server.looks[run.run_id] = [26, 40, 85]
+    server.looks[run.run_id] = [26, 86]
     server.faults = [Fault(run.run_id, 503, "restarting", "text/plain", times=50, after=1)]
     kube.workflow = argo("Running", now=55)
     assert run.wait(patience=3).state == "SUCCEEDED"

@@ -105,7 +105,7 @@ class Pods:
 
     def shut_down(self, workflow: Workflow) -> bool:
         """Ends a workflow with all its pods; returns whether that was permitted."""
-        options = {"name": workflow.name, "body": SHUTDOWN, "_content_type": "application/merge-patch+json"}
+        options = {"name": workflow.name, "body": SHUTDOWN}
         return bool(self._ask("CustomObjectsApi", "patch_namespaced_custom_object", **GROUP, **options))
 
     def config_map(self, name: str) -> dict[str, str]:
