@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.json_server import Call, JsonServer, RefusalError
 
-SHUTDOWN = [{"op": "add", "path": "/spec/shutdown", "value": "Terminate"}]
+SHUTDOWN = {"spec": {"shutdown": "Terminate"}}
 
 
 class KubeServer(JsonServer):
@@ -61,7 +61,7 @@ class KubeServer(JsonServer):
     def _patch(self, call: Call) -> dict[str, Any]:
         """Argo's answer to a shutdown: the workflow ends, with all that waits in it."""
         assert call.method == "PATCH"
-        assert call.headers["content-type"] == "application/json-patch+json"
+        assert call.headers["content-type"] == "application/merge-patch+json"
         if call.body == SHUTDOWN:
             self.workflow["spec"]["shutdown"] = "Terminate"
             self.workflow["status"]["phase"] = self.phase_after_shutdown

@@ -13,8 +13,8 @@ from typing import Any
 
 GROUP = {"group": "argoproj.io", "version": "v1alpha1", "plural": "workflows"}
 RUN_LABEL = "pipeline/runid"
-SHUTDOWN = [{"op": "add", "path": "/spec/shutdown", "value": "Terminate"}]
-"""The JSON patch that ends a workflow with all its pods, exit handlers included."""
+SHUTDOWN = {"spec": {"shutdown": "Terminate"}}
+"""The merge patch that ends a workflow with all its pods, exit handlers included."""
 RUN_STATES = {"Succeeded": "SUCCEEDED", "Failed": "FAILED", "Error": "FAILED"}
 TASK_STATES = RUN_STATES | {"Running": "RUNNING", "Pending": "PENDING", "Skipped": "SKIPPED"}
 """KFP's words for Argo's phases; a node that is left out because another failed has none."""
