@@ -24,7 +24,6 @@ class KubeServer(JsonServer):
         """What Argo says of nodes that failed."""
         self.workflow: dict[str, Any] = {"spec": {}, "status": {}}
         """What else there is to say of a run's workflow."""
-        self.phase_after_shutdown = "Failed"
 
     def respond(self, call: Call) -> Any:
         """Finds the call's method."""
@@ -64,7 +63,7 @@ class KubeServer(JsonServer):
         assert call.headers["content-type"] == "application/merge-patch+json"
         if call.body == SHUTDOWN:
             self.workflow["spec"]["shutdown"] = "Terminate"
-            self.workflow["status"]["phase"] = self.phase_after_shutdown
+            self.workflow["status"]["phase"] = "Failed"
             self.pods = []
         return {"metadata": {"name": "wf"}, **self.workflow}
 
