@@ -7,7 +7,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from components.common.errors import TrackingError, first_line, redacted
+from components.common.errors import MLFLOW_SETTING, TrackingError, first_line, redacted
 
 FOLDER = "mlruns"
 RUN_ID = "FASHION_RUN_ID"
@@ -71,6 +71,8 @@ def check_server(uri: str) -> None:
         raise TrackingError(
             f"the MLflow server at {display_uri(uri)} cannot be reached ({type(error).__name__})",
             "start it, or mend MLFLOW_TRACKING_URI; without that variable runs are kept in mlruns/",
+            f"start it, or mend {MLFLOW_SETTING}; what the network policies let the pods reach is in "
+            "infra/kubernetes/README.md",
         ) from None
     if response.status_code >= 500:
         raise TrackingError(
@@ -113,6 +115,7 @@ def open_store(root: Path) -> str:
         raise TrackingError(
             f"{display_uri(uri)} cannot be opened: {first_line(error)}",
             "set MLFLOW_TRACKING_URI to http://HOST:PORT or sqlite:///FILE, or unset it",
+            f"set {MLFLOW_SETTING} to http://HOST:PORT",
         ) from None
     return uri
 

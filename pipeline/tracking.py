@@ -17,7 +17,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 
-from components.common.errors import PipelineError, TrackingError, first_line
+from components.common.errors import MLFLOW_SETTING, SUBMIT_ANEW, PipelineError, TrackingError, first_line
 from components.common.files import read_json
 from components.train.step import code_version
 from pipeline.recording import (
@@ -97,6 +97,7 @@ class Tracker:
                 f"the runs in {store_folder(self.root)} were made at {found.artifact_location}",
                 "move the project back there, or move its mlruns/ away: `make run` then records the last "
                 "model anew",
+                f"set {MLFLOW_SETTING} to http://HOST:PORT",
             )
         return str(found.experiment_id)
 
@@ -212,7 +213,7 @@ class Tracker:
         for made in filter(None, (evaluation, gate)):
             if made[WEIGHTS] != training[WEIGHTS]:
                 raise PipelineError(
-                    "model, evaluation and gate are not of the same weights", "run `dvc repro`"
+                    "model, evaluation and gate are not of the same weights", "run `dvc repro`", SUBMIT_ANEW
                 )
         with refusals():
             run = self._ensure_run(training)
@@ -286,4 +287,5 @@ def refusals() -> Iterator[None]:
         raise TrackingError(
             f"MLflow refused or did not answer: {first_line(error)}",
             "check the server and MLFLOW_TRACKING_URI; running the same command again goes on from here",
+            f"check the server and {MLFLOW_SETTING}, then submit the run again",
         ) from error

@@ -11,7 +11,6 @@ from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
 
 from components.common.storage import FolderStorage
-
 from pipeline.kubeflow import cli
 from pipeline.kubeflow.client import Kfp
 from pipeline.kubeflow.history import DELETED, Judged, RunRow, from_mlflow, from_notes, latest
@@ -174,7 +173,12 @@ def test_only_the_notes_that_are_needed_are_read(tmp_path: Path, monkeypatch: py
     read: list[str] = []
     monkeypatch.setattr(FolderStorage, "names", lambda *_: pytest.fail("everything was listed"))
     real = FolderStorage.read
-    monkeypatch.setattr(FolderStorage, "read", lambda self, name: (read.append(name), real(self, name))[1])
+
+    def noted(self: FolderStorage, name: str) -> bytes | None:
+        read.append(name)
+        return real(self, name)
+
+    monkeypatch.setattr(FolderStorage, "read", noted)
     assert from_notes(Pods("kubeflow"), ["one", "two", "none"])["two"] == Judged(None, "passed")
     assert sorted(read) == [f"runs/{run}/{step}.json" for run in ("none", "one", "two") for step in NEEDED]
 
@@ -189,9 +193,8 @@ def test_run_that_argo_has_ended_shows_so(
     server.looks[server.runs[1]["run_id"]] = [60]  # the only one that has ended for KFP
     assert [row.state for row in latest(kfp, "e", 3)] == ["PENDING", "FAILED", "PENDING"]
     kube.workflow["status"]["phase"] = "Error"
-    assert [row.state for row in latest(kfp, "e", 3)] == ["PENDING, Argo: FAILED", "FAILED"] + [
-        "PENDING, Argo: FAILED"
-    ]
+    open_ = "PENDING, Argo: FAILED"
+    assert [row.state for row in latest(kfp, "e", 3)] == [open_, "FAILED", open_]
     assert len(kube.calls_of("GET", "/workflows")) == 2
 
 

@@ -84,7 +84,7 @@ def test_run_of_which_nothing_runs_is_shut_down_in_the_end(
 def test_exit_handler_that_runs_is_left_alone(server: KfpServer, kube: KubeServer, run: Stopped) -> None:
     server.canceling = True
     kube.add_pod(FINISH, **main_container("Running", running={}))
-    with pytest.raises(ClusterError, match="has not ended after 0.2 s") as caught:
+    with pytest.raises(ClusterError, match=r"has not ended after 0\.2 s") as caught:
         run.stop()
     assert kube.calls_of("PATCH", "/wf") == []
     assert f"fashion runs wait {run.run_id}" in caught.value.hint
@@ -124,7 +124,7 @@ def test_command_is_named_where_the_user_may_not(server: KfpServer, kube: KubeSe
 
 def test_command_is_named_where_the_cluster_cannot_be_seen(server: KfpServer, run: Stopped) -> None:
     server.canceling = True
-    with pytest.raises(ClusterError, match="has not ended after 0.2 s; no workflow of it is seen") as caught:
+    with pytest.raises(ClusterError, match="no workflow of it is seen") as caught:
         run.stop()
     assert run.command in caught.value.hint
 

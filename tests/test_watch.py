@@ -40,8 +40,8 @@ class Watched:
 
     def wait(self, timeout: float | None = None, **options: Any) -> Ended:
         """Waits without a pause between two looks."""
-        options = {"poll_seconds": 0, "patience": 0, "say": self.said.append} | options
-        return watch(self.kfp, self.run_id, self.changes.append, timeout, **options)
+        given: dict[str, Any] = {"poll_seconds": 0, "patience": 0, "say": self.said.append} | options
+        return watch(self.kfp, self.run_id, self.changes.append, timeout, **given)
 
     @property
     def told(self) -> list[str]:

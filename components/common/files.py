@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from components.common.errors import PipelineError, StorageError
+from components.common.errors import SUBMIT_ANEW, PipelineError, StorageError
 
 LOW_SPACE_BYTES = 4 << 20
 """With less than this left, a failed write is taken for a full disk: HDF5 reports it without an errno."""
@@ -69,9 +69,15 @@ def as_storage_error(error: Exception, path: Path) -> StorageError | None:
         return StorageError(
             f"no space left while writing {path}: {free / 1e6:.1f} MB free in {folder}",
             "free some space and run the same command again; nothing half-written was left",
+            "free space on the pod's node, or let it run on another; then submit the run again",
         )
     if isinstance(error, PermissionError):
-        return StorageError(f"no permission for {error.filename or path}", "check its owner and mode")
+        return StorageError(
+            f"no permission for {error.filename or path}",
+            "check its owner and mode",
+            "the image's own user must run the pod, with a file system that it may write to: look for a "
+            "policy of the cluster that sets runAsUser or readOnlyRootFilesystem",
+        )
     return None
 
 
@@ -96,9 +102,9 @@ def read_json(path: Path, made_by: str) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise PipelineError(f"{path} is missing", hint) from None
+        raise PipelineError(f"{path} is missing", hint, SUBMIT_ANEW) from None
     except ValueError as error:
-        raise PipelineError(f"{path} is not JSON: {error}", hint) from None
+        raise PipelineError(f"{path} is not JSON: {error}", hint, SUBMIT_ANEW) from None
 
 
 def file_digest(path: Path, algorithm: str) -> str:

@@ -17,6 +17,8 @@ from components.common.files import content_key
 from components.common.storage import Storage, open_storage
 from pipeline.store import RUN_ID
 
+LOCAL = "FASHION_RUN_LOCAL"
+"""The variable that tells a step that it runs in KFP's local runner, not in a pod."""
 STATE_URL = "FASHION_STATE_URL"
 """The variable that names the storage."""
 KILLED = "it was killed: out of memory, its time limit, or a lost node"

@@ -78,7 +78,7 @@ class Observer:
         away = self._ask()
         pods, workflow = self.pods.of_run(self.run_id), self.pods.workflow(self.run_id)
         self.silent = self.silent + 1 if away and not workflow else 0
-        run = None if away else self._known
+        run: Any = None if away else self._known
         if workflow and away and not workflow.end:
             run = workflow.as_run(self._known)
         elif workflow and workflow.end and (away or run.state not in ENDED):

@@ -20,7 +20,7 @@ POLL_SECONDS = 3.0
 PATIENCE = 40
 """Polls in a row without an answer after which waiting is given up."""
 START_SECONDS = 180.0
-"""How long a pod may be kept from starting, as by an image that cannot be pulled; then waiting is given up."""
+"""How long a pod may be kept from starting, as by an image that cannot be pulled; then waiting ends."""
 
 
 @dataclass(frozen=True)
