@@ -83,7 +83,7 @@ def test_run_of_which_nothing_runs_is_shut_down_in_the_end(
 
 def test_exit_handler_that_runs_is_left_alone(server: KfpServer, kube: KubeServer, run: Stopped) -> None:
     server.canceling = True
-    kube.add_pod(FINISH, **main_container("Running", running={}))
+    kube.workflow["status"]["nodes"] = {"a": {"name": f"wf.{FINISH}", "type": "Pod", "phase": "Running"}}
     with pytest.raises(ClusterError, match=r"has not ended after 0\.2 s") as caught:
         run.stop()
     assert kube.calls_of("PATCH", "/wf") == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -205,7 +206,7 @@ def _wait(kfp: Kfp, run_id: str, timeout: float | None) -> None:
     from pipeline.kubeflow.watch import next_commands, watch
 
     try:
-        ended = watch(kfp, run_id, _say, timeout, say=_say_aloud)
+        ended = watch(kfp, run_id, _say, timeout, say=partial(click.echo, err=True))
     except KeyboardInterrupt:
         raise WaitInterrupted("interrupted; the run goes on", next_commands(run_id)) from None
     click.echo(f"\n{_table(ended)}\n")
@@ -214,10 +215,6 @@ def _wait(kfp: Kfp, run_id: str, timeout: float | None) -> None:
         where = f"the run failed in {failure.step}: " if failure.step else "the run did not succeed: "
         raise PipelineError(where + failure.error, failure.hint)
     click.echo(f"the run succeeded in {_duration(ended.seconds)}")
-
-
-def _say_aloud(text: str) -> None:
-    click.echo(text, err=True)
 
 
 def _say(step: StepState) -> None:

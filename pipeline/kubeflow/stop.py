@@ -46,9 +46,8 @@ def stop(
     """
     observer = Observer(kfp, run_id, say, grace_seconds)
     workflow = observer.pods.workflow(run_id)
-    if not (
-        workflow and workflow.end and kfp.run(run_id).state not in ENDED
-    ):  # else KFP is behind: wait for it
+    behind = workflow and workflow.end and kfp.run(run_id).state not in ENDED
+    if not behind:  # KFP would show as canceling, for ever, what Argo has ended
         kfp.stop(run_id)
         say("KFP ends the run; its exit handler runs to the end")
     since, shut = time.monotonic(), False
@@ -60,8 +59,7 @@ def stop(
         open_ = view.workflow if view.workflow and not view.workflow.end else None
         late = time.monotonic() - since >= stop_seconds
         blocked = observer.blocked(view.pods, start_seconds)
-        runs = any(pod.state == "running" for pod in view.pods)
-        if open_ and not shut and not runs and (blocked or late):
+        if open_ and not shut and not open_.has_running_pod and (blocked or late):
             if not observer.pods.shut_down(open_):
                 raise ClusterError(
                     f"{_why(view, blocked)}, and your kubeconfig does not permit to shut its workflow down",

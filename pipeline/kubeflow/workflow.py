@@ -58,8 +58,13 @@ class Workflow:
         return {
             self._path(node): re.sub(_PREFIX, "", node.get("message", ""))
             for node in self._nodes
-            if node["type"] == "Pod" and node["phase"] in ("Error", "Failed")
+            if node.get("type") == "Pod" and node.get("phase") in ("Error", "Failed")
         }
+
+    @property
+    def has_running_pod(self) -> bool:
+        """Whether a pod of it runs."""
+        return any(node.get("type") == "Pod" and node.get("phase") == "Running" for node in self._nodes)
 
     def as_run(self, known: Any) -> Any:
         """The run as KFP's API would show it if it knew what Argo knows.
