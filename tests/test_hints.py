@@ -1,7 +1,9 @@
 """What a step says to do about a fault fits the place where it runs: a machine, or the pods of a cluster."""
 
 import ast
+import os
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +13,8 @@ from components.common import errors
 from components.common.errors import MLFLOW_SETTING, PipelineError, StorageError, counted
 from pipeline.kubeflow import pod
 from pipeline.kubeflow.form import code_version
+from pipeline.kubeflow.local import run_local
+from pipeline.kubeflow.narrator import Tasks
 from pipeline.kubeflow.notes import LOCAL, read_notes
 from pipeline.kubeflow.pod import reported
 from pipeline.store import check_server
@@ -99,6 +103,25 @@ def test_mlflow_that_is_away(
     assert ("mlruns/" in hint) == local
     assert (MLFLOW_SETTING in hint) == (not local)
     assert hint.endswith("(in the namespace team)") == (not local)
+
+
+def test_run_local_gives_the_hints_of_a_machine(
+    state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (LOCAL, "MLFLOW_TRACKING_URI", "PYTHONPATH", "PATH"):  # what it sets is undone afterwards
+        monkeypatch.setenv(name, os.environ.get(name, ""))
+    for name in ("params.yaml", "data.dvc"):
+        shutil.copy(ROOT / name, tmp_path / name)
+
+    def execute(*_: object) -> tuple[bool, Tasks]:
+        with pytest.raises(SystemExit), reported("ingest", code_version()):
+            raise PipelineError("wrong", "mend it here", "mend it there")
+        return False, Tasks()
+
+    monkeypatch.setattr("pipeline.tracking.Tracker", lambda *_: None)
+    monkeypatch.setattr("pipeline.kubeflow.local._execute", execute)
+    result = run_local(tmp_path, ["remote=s3://bucket"])
+    assert result.headline == "failed in ingest: wrong; what to do: mend it here"
 
 
 def test_retry_repeats_the_hint_as_it_was(
