@@ -238,6 +238,17 @@ def test_image_that_cannot_be_pulled_ends_the_wait(
     assert "--image" in caught.value.hint
 
 
+def test_container_that_cannot_be_made_ends_the_wait(
+    server: KfpServer, kube: KubeServer, packages: dict[str, Path]
+) -> None:
+    why = {"reason": "CreateContainerConfigError", "message": "container has runAsNonRoot"}
+    kube.add_pod(f"{TRAIN}(0)", **main_container("Pending", waiting=why))
+    run = Watched(server, packages["one"], "passed")
+    server.looks[run.run_id] = [40]
+    with pytest.raises(ClusterError, match="train cannot start, its container cannot be made: Create"):
+        run.wait(start_seconds=0)
+
+
 def test_image_that_is_pulled_in_the_end(
     server: KfpServer, kube: KubeServer, packages: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -376,8 +387,10 @@ def argo(phase: str, recorded: str = "passed", now: int = 1000) -> dict[str, Any
         for number, task in enumerate(replay(recorded, now)["run_details"]["task_details"])
         if task.get("display_name")
     }
-    ended = {"finishedAt": "2026-11-21T21:01:25Z"} if phase != "Running" else {}
-    return {"spec": {}, "status": {"phase": phase, "nodes": nodes, **ended}}
+    times = {"startedAt": "2026-11-21T21:00:00Z", "finishedAt": None}
+    if phase != "Running":
+        times["finishedAt"] = "2026-11-21T21:01:25Z"
+    return {"spec": {}, "status": {"phase": phase, "nodes": nodes, **times}}
 
 
 @pytest.mark.parametrize("away", [False, True], ids=["kfp-says-running", "kfp-is-away"])
@@ -400,6 +413,16 @@ def test_argo_is_believed_where_kfp_does_not_come_to_an_end(
     ]
     kfp_says = "does not answer" if away else "still says running"
     assert run.said[-1] == f"Argo has ended the run (succeeded), KFP's API {kfp_says}"
+
+
+def test_argo_is_believed_where_kfp_never_answers(
+    server: KfpServer, kube: KubeServer, packages: dict[str, Path]
+) -> None:
+    run = Watched(server, packages["one"], "passed")
+    server.faults.append(Fault(run.run_id, 503, "gone", "text/plain"))
+    kube.workflow = argo("Succeeded")
+    ended = run.wait(grace_seconds=0)
+    assert (ended.state, ended.seconds, ended.steps, ended.failure) == ("SUCCEEDED", 85.0, [], None)
 
 
 def test_failure_that_argo_alone_knows(

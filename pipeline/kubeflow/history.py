@@ -106,7 +106,8 @@ def from_mlflow(run_ids: Sequence[str]) -> dict[str, Judged]:
         accuracy = None if deleted else run.data.metrics.get("test_accuracy")
         for run_id in run_ids:
             word = run.data.tags.get(PIPELINE_RUN_TAG + run_id)
-            if word not in (None, CLAIMED, CHOSEN) and not (deleted and run_id in known):
+            better = run_id not in known or (known[run_id].verdict == DELETED and not deleted)
+            if word not in (None, CLAIMED, CHOSEN) and better:  # the latest that is there
                 known[run_id] = Judged(accuracy, DELETED if deleted else word)
 
     try:

@@ -80,7 +80,7 @@ class Workflow:
             run_id=known.run_id,
             state=self.end or known.state,
             state_history=history,
-            created_at=known.created_at or _time(self.content["metadata"].get("creationTimestamp")),
+            created_at=known.created_at or _time(self._status.get("startedAt")),
             finished_at=_time(self._status.get("finishedAt")) or known.finished_at,
             pipeline_spec=known.pipeline_spec,
             runtime_config=known.runtime_config,
