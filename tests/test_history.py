@@ -119,13 +119,12 @@ def test_of_a_sweep_the_judged_candidate_has_the_say(trainings: Trainings) -> No
 def test_mlflow_is_asked_twice_however_many_runs(
     empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shutil.copy(empty_store, tmp_path / "server.db")
+    trainings = Trainings(f"sqlite:///{shutil.copy(empty_store, tmp_path / 'server.db')}")
+    trainings.add(0.92, **{f"old{number}": "passed" for number in range(20)})
+    for number in range(14):
+        trainings.add(0.9 + number / 1000, **{f"new{number}": "passed"})
     with serving(tmp_path) as server:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", server.url)
-        trainings = Trainings(server.url)
-        trainings.add(0.92, **{f"old{number}": "passed" for number in range(20)})
-        for number in range(14):
-            trainings.add(0.9 + number / 1000, **{f"new{number}": "passed"})
         paths: list[str] = []
         send = HTTPAdapter.send
 
