@@ -79,8 +79,9 @@ class Observer:
         pods, workflow = self.pods.of_run(self.run_id), self.pods.workflow(self.run_id)
         self.silent = self.silent + 1 if away and not workflow else 0
         run: Any = None if away else self._known
-        if workflow and away and not workflow.end:
-            run = workflow.as_run(self._known)
+        if workflow and not workflow.end:
+            self._over = None  # somebody may have had Argo try it again
+            run = run or workflow.as_run(self._known)
         elif workflow and workflow.end and (away or run.state not in ENDED):
             self._over = self._over or time.monotonic()
             if time.monotonic() - self._over >= self.grace:
