@@ -198,7 +198,7 @@ def runs_stop(run_id: str, **options: Any) -> None:
     try:
         stop(connect(options)[0], run_id, click.echo)
     except KeyboardInterrupt:
-        hint = f"look: fashion runs wait {run_id}"
+        hint = f"go on with it: fashion runs stop {run_id}"
         raise WaitInterrupted("interrupted; the run may not have ended", hint) from None
 
 
