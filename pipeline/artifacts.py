@@ -19,6 +19,7 @@ from components.common.errors import PipelineError, TrackingError, first_line, r
 from pipeline.server import sees_artifact
 
 SERVE_HINT = "start the server with --serve-artifacts, and name a new tracking.experiment in params.yaml"
+CLUSTER_HINT = "start the server with --serve-artifacts, as infra/kubernetes/base/mlflow.yaml does"
 ACCESS_HINT = (
     "give this machine access (for S3 the AWS_… variables), or start the server with --serve-artifacts"
 )
@@ -68,6 +69,7 @@ def artifact_faults(uri: str, location: str) -> Iterator[None]:
         raise TrackingError(
             f"artifacts cannot be kept in {redacted(location)}: {first_line(error)}",
             SERVE_HINT if _is_handed_out(uri, location) else ACCESS_HINT,
+            CLUSTER_HINT,
         ) from error
 
 

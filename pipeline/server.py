@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from components.common.errors import TrackingError, first_line, redacted
+from components.common.errors import MLFLOW_SETTING, TrackingError, first_line, redacted
 
 TIMEOUT_SECONDS = 4
 OLDEST_MAJOR = 3
@@ -50,6 +50,7 @@ def check_server(uri: str, login: tuple[str, str] | None = None) -> None:
         raise TrackingError(
             f"{redacted(uri)} answers {answer.status_code}, but not as MLflow does",
             "set MLFLOW_TRACKING_URI to the address of MLflow, http://HOST:PORT",
+            f"set {MLFLOW_SETTING} to the address of MLflow, http://HOST:PORT",
         )
 
 
@@ -103,16 +104,22 @@ def _get(uri: str, path: str, login: tuple[str, str] | None = None, **options: A
             raise TrackingError(
                 f"the certificate of {server} is not trusted",
                 "name the file of its certificate authority in MLFLOW_TRACKING_SERVER_CERT_PATH",
+                "make an image from this one that has the file of its certificate authority, named by "
+                "ENV MLFLOW_TRACKING_SERVER_CERT_PATH",
             ) from None
         reason = type(cause).__name__ if isinstance(cause, requests.RequestException) else first_line(cause)
         raise TrackingError(
             f"{server} cannot be reached ({reason})",
             "start it, or mend MLFLOW_TRACKING_URI; without that variable runs are kept in mlruns/",
+            f"start it, or mend {MLFLOW_SETTING}; what the network policies let the pods reach is in "
+            "infra/kubernetes/README.md",
         ) from None
     if answer.status_code in (401, 403):
         raise RefusedError(
             f"{server} answers {answer.status_code}",
             "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD; "
+            "or add the host to the server's --allowed-hosts",
+            "put MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD into the Secret fashion-storage; "
             "or add the host to the server's --allowed-hosts",
         )
     if answer.status_code >= 500:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.common.errors import first_line
+from components.common.errors import counted, first_line
 from components.common.files import read_json
 from pipeline import params as parameters
 
@@ -87,7 +87,8 @@ def _validate(project: Project, params: parameters.Params) -> str:
     digests = manifest(project.root).sha256 if described else None
     result = validate(project.data, project.out("validate"), params.data, params.validate_, digests)
     count = len(result["expectations"])
-    return f"validation passed: {count} expectations, {result['warnings']} warnings"
+    warnings = counted(result["warnings"], "warning")
+    return f"validation passed: {counted(count, 'expectation')}, {warnings}"
 
 
 def _train(project: Project, params: parameters.Params) -> str:

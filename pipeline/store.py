@@ -7,7 +7,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from components.common.errors import TrackingError, first_line, redacted
+from components.common.errors import MLFLOW_SETTING, TrackingError, first_line, redacted
 from components.common.files import as_storage_error
 from pipeline.server import check_server
 
@@ -110,6 +110,7 @@ def open_store(root: Path) -> str:
         raise as_storage_error(error, store_folder(root)) or TrackingError(
             f"{redacted(uri)} cannot be opened: {first_line(error)}",
             "set MLFLOW_TRACKING_URI to http://HOST:PORT or sqlite:///FILE, or unset it",
+            f"set {MLFLOW_SETTING} to http://HOST:PORT",
         ) from None
     return uri
 

@@ -19,7 +19,7 @@ from mlflow.exceptions import MlflowException
 from requests import RequestException
 from sqlalchemy.exc import SQLAlchemyError
 
-from components.common.errors import PipelineError, TrackingError, first_line
+from components.common.errors import MLFLOW_SETTING, SUBMIT_ANEW, PipelineError, TrackingError, first_line
 from components.common.files import read_json
 from components.train.step import code_version
 from pipeline.artifacts import artifact_faults, check_artifacts
@@ -112,6 +112,7 @@ class Tracker:
                 f"the runs in {store_folder(self.root)} were made at {found.artifact_location}",
                 "move the project back there, or move its mlruns/ away: `make run` then records the last "
                 "model anew",
+                f"set {MLFLOW_SETTING} to http://HOST:PORT",
             )
         return str(found.experiment_id)
 
@@ -238,7 +239,7 @@ class Tracker:
         for made in filter(None, (evaluation, gate)):
             if made[WEIGHTS] != training[WEIGHTS]:
                 raise PipelineError(
-                    "model, evaluation and gate are not of the same weights", "run `dvc repro`"
+                    "model, evaluation and gate are not of the same weights", "run `dvc repro`", SUBMIT_ANEW
                 )
         with refusals():
             run = self._ensure_run(training)
@@ -320,4 +321,5 @@ def refusals() -> Iterator[None]:
         raise TrackingError(
             f"MLflow refused or did not answer: {first_line(error)}",
             "check the server and MLFLOW_TRACKING_URI; running the same command again goes on from here",
+            f"check the server and {MLFLOW_SETTING}, then submit the run again",
         ) from error

@@ -203,7 +203,8 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A pipeline run with its own state storage."""
     monkeypatch.setenv("FASHION_STATE_URL", str(tmp_path / "state"))
     monkeypatch.setenv("FASHION_RUN_ID", "run-1")
-    monkeypatch.delenv("KFP_RETRY_INDEX", raising=False)
+    for name in ("KFP_RETRY_INDEX", "FASHION_RUN_LOCAL"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("pipeline.kubeflow.pod.TERMINATION_LOG", tmp_path / "termination-log")
     return str(tmp_path / "state")
 

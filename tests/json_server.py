@@ -134,7 +134,7 @@ def serving(server: S, certificate: Path | None = None) -> Iterator[S]:
             self.end_headers()
             self.wfile.write(body.encode())
 
-        do_POST = do_DELETE = do_GET  # noqa: N815
+        do_POST = do_DELETE = do_PATCH = do_GET  # noqa: N815
 
         def log_message(self, *arguments: Any) -> None:
             pass

@@ -42,6 +42,8 @@ class KfpServer(JsonServer):
         self.page = 100
         self.recorded = "passed"
         """The recording that the next run follows, from look to look."""
+        self.canceling = False
+        """Whether a run that is terminated does not come to its end."""
         self.looks: dict[str, list[int]] = {}
 
     def respond(self, call: Call) -> Any:
@@ -115,9 +117,12 @@ class KfpServer(JsonServer):
 
     def _terminate(self, call: Call, run_id: str) -> Any:
         run = _find(self.runs, "run_id", run_id)
-        if self._shown(run)["state"] in ("SUCCEEDED", "FAILED"):
+        if self._shown(run)["state"] in ("SUCCEEDED", "FAILED", "CANCELING"):
             raise refusal(400, 3, f"Failed to terminate a run {run_id}. Row not found")
+        begun = next(second for second, state in RECORDED["stopped"]["history"] if state == "CANCELING")
         run["recorded"], self.looks[run_id] = "stopped", moments("stopped")[-1:]
+        if self.canceling:
+            self.looks[run_id] = [begun]
         return {}
 
     def _list_schedules(self, call: Call) -> Any:

@@ -8,6 +8,8 @@ from typing import Any
 
 from tests.json_server import Call, JsonServer, RefusalError
 
+SHUTDOWN = {"spec": {"shutdown": "Terminate"}}
+
 
 class KubeServer(JsonServer):
     """Kubernetes: pods with their logs, a ConfigMap, and Argo's workflows, all of one namespace."""
@@ -20,6 +22,8 @@ class KubeServer(JsonServer):
         self.config: dict[str, str] = {}
         self.faults_of: dict[str, str] = {}
         """What Argo says of nodes that failed."""
+        self.workflow: dict[str, Any] = {"spec": {}, "status": {}}
+        """What else there is to say of a run's workflow."""
 
     def respond(self, call: Call) -> Any:
         """Finds the call's method."""
@@ -28,7 +32,8 @@ class KubeServer(JsonServer):
             r"/api/v1/namespaces/(\w+)/pods": lambda _: {"items": self.pods[::-1]},
             r"/api/v1/namespaces/(\w+)/pods/([\w-]+)/log": lambda _, pod: self.logs[pod],
             r"/api/v1/namespaces/(\w+)/configmaps/fashion-config": lambda _: {"data": self.config},
-            r"/apis/argoproj.io/v1alpha1/namespaces/(\w+)/workflows": lambda _: {"items": [self._workflow()]},
+            r"/apis/argoproj.io/v1alpha1/namespaces/(\w+)/workflows": lambda _: self._workflows(call),
+            r"/apis/argoproj.io/v1alpha1/namespaces/(\w+)/workflows/wf": lambda _: self._patch(call),
         }
         for pattern, answer in routes.items():
             found = re.fullmatch(pattern, call.path)
@@ -36,12 +41,31 @@ class KubeServer(JsonServer):
                 return answer(*found.groups())
         raise RefusalError(404, {"kind": "Status", "status": "Failure", "code": 404})
 
-    def _workflow(self) -> dict[str, Any]:
+    def _workflows(self, call: Call) -> dict[str, Any]:
+        """The workflow, of each run that is asked for."""
+        found = re.fullmatch(r"pipeline/runid in \((.+)\)", call.query["labelSelector"])
+        assert found
         nodes = {
             str(number): {"name": f"wf.{path}", "type": "Pod", "phase": "Error", "message": text}
             for number, (path, text) in enumerate(self.faults_of.items())
         }
-        return {"metadata": {"name": "wf"}, "status": {"nodes": nodes}}
+        status = self.workflow["status"]
+        filled = {
+            "spec": self.workflow["spec"],
+            "status": status | {"nodes": status.get("nodes", {}) | nodes},
+        }
+        names = [{"name": "wf", "labels": {"pipeline/runid": run_id}} for run_id in found[1].split(",")]
+        return {"items": [{"metadata": metadata, **filled} for metadata in names]}
+
+    def _patch(self, call: Call) -> dict[str, Any]:
+        """Argo's answer to a shutdown: the workflow ends, with all that waits in it."""
+        assert call.method == "PATCH"
+        assert call.headers["content-type"] == "application/merge-patch+json"
+        if call.body == SHUTDOWN:
+            self.workflow["spec"]["shutdown"] = "Terminate"
+            self.workflow["status"]["phase"] = "Failed"
+            self.pods = []
+        return {"metadata": {"name": "wf"}, **self.workflow}
 
     def add_pod(self, path: str, **status: Any) -> str:
         """A pod of a step, made after the others; returns its name."""

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import click
@@ -16,6 +17,7 @@ from pipeline.kubeflow.client import Kfp
 from tests.conftest import free_port
 from tests.kfp_fixtures import IMAGE, fashion
 from tests.kfp_server import KfpServer
+from tests.kube_server import KubeServer, main_container
 from tests.project import ROOT, environment_of
 
 pytest_plugins = ("tests.kfp_fixtures",)
@@ -117,8 +119,24 @@ def test_interrupt_leaves_the_run_alone(server: KfpServer, packages: dict[str, P
 
 def test_stop(server: KfpServer, packages: dict[str, Path]) -> None:
     run = Kfp(server.url).submit(packages["one"], "name", "e", {"n": 3})
-    fashion(cli.runs, "stop", run.run_id)
+    assert fashion(cli.runs, "stop", run.run_id).splitlines()[-1] == "the run has ended"
     assert len(server.calls_of("POST", f"{run.run_id}:terminate")) == 1
+
+
+@pytest.mark.usefixtures("no_pause")
+def test_wait_for_an_image_that_is_not_there(
+    server: KfpServer, kube: KubeServer, packages: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "pipeline.kubeflow.observe.time", SimpleNamespace(monotonic=iter(range(9999)).__next__)
+    )
+    waits = {"reason": "ImagePullBackOff", "message": 'Back-off pulling image "i"'}
+    kube.add_pod("root.exit-handler-1.ingest.executor", **main_container("Pending", waiting=waits))
+    run = Kfp(server.url).submit(packages["one"], "name", "e", {"n": 3})
+    server.looks[run.run_id] = [26]
+    with pytest.raises(ClusterError, match="ingest cannot start, the image i cannot be pulled") as caught:
+        fashion(cli.runs, "wait", run.run_id)
+    assert f"fashion runs stop {run.run_id}" in caught.value.hint
 
 
 def test_schedule(server: KfpServer) -> None:

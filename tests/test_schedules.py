@@ -65,6 +65,14 @@ def test_what_is_no_cron(given: str) -> None:
     assert "0 0 3 * * *" in caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("given", "count"), [("bad", "1 field"), ("0 3 * *", "4 fields"), ("0 0 3 * * * *", "7 fields")]
+)
+def test_number_of_fields_is_said(given: str, count: str) -> None:
+    with pytest.raises(ParameterError, match=f"has {count}, not five or six: "):
+        parse_cron(given)
+
+
 def test_create(server: KfpServer, packages: dict[str, Path]) -> None:
     made = schedules.create(
         Kfp(server.url),

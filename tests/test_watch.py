@@ -1,19 +1,22 @@
 """Waiting for runs: replays of runs that a real KFP recorded, with pods of a small Kubernetes server."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from components.common.errors import ClusterError
+from components.common.errors import ClusterError, ExitCode
 from pipeline.kubeflow.client import Kfp
 from pipeline.kubeflow.connection import UnreachableError
 from pipeline.kubeflow.notes import Note, Notebook
+from pipeline.kubeflow.observe import Observer
 from pipeline.kubeflow.pods import Pods
 from pipeline.kubeflow.progress import StepState
 from pipeline.kubeflow.reasons import Failure
 from pipeline.kubeflow.watch import Ended, watch
 from tests.json_server import Fault
-from tests.kfp_server import KfpServer
+from tests.kfp_server import KfpServer, replay
 from tests.kube_server import KubeServer, main_container, unscheduled
 
 pytest_plugins = ("tests.kfp_fixtures",)
@@ -33,10 +36,12 @@ class Watched:
         arguments = {"n": 3, "candidates": ["x", "y"]} if recorded == "sweep" else {"n": 3}
         self.run_id = self.kfp.submit(package, "name", "e", arguments).run_id
         self.changes: list[StepState] = []
+        self.said: list[str] = []
 
-    def wait(self, timeout: float | None = None, patience: int = 0) -> Ended:
+    def wait(self, timeout: float | None = None, **options: Any) -> Ended:
         """Waits without a pause between two looks."""
-        return watch(self.kfp, self.run_id, self.changes.append, timeout, poll_seconds=0, patience=patience)
+        given: dict[str, Any] = {"poll_seconds": 0, "patience": 0, "say": self.said.append} | options
+        return watch(self.kfp, self.run_id, self.changes.append, timeout, **given)
 
     @property
     def told(self) -> list[str]:
@@ -155,7 +160,110 @@ def test_second_try(server: KfpServer, kube: KubeServer, packages: dict[str, Pat
         with pytest.raises(ClusterError):
             run.wait(timeout=0)
     train = [(change.state, change.detail) for change in run.changes if change.step == "train"]
-    assert train == [("starting", "again, after: OOMKilled"), ("running", "try 2"), ("running", "")]
+    assert train == [("starting", "again, after: OOMKilled"), ("running", "try 2"), ("running", "try 2")]
+
+
+RUNNING, OOM = (
+    main_container("Running", running={}),
+    main_container("Failed", terminated={"exitCode": 137, "reason": "OOMKilled"}),
+)
+
+
+@pytest.mark.parametrize(
+    ("second", "expected"),
+    [
+        (RUNNING, ("running", "try 2")),
+        (main_container("Pending", waiting={"reason": "ContainerCreating"}), ("starting", "try 2")),
+        (unscheduled(NO_NODE), ("waiting", f"try 2: {NO_NODE}")),
+        (main_container("Succeeded", terminated={"exitCode": 0}), ("running", "try 2")),
+        (OOM, ("running", "try 2")),
+        (None, ("starting", "again, after: pod deleted")),
+    ],
+)
+@pytest.mark.parametrize("lost", [False, True], ids=["first-pod-is-there", "first-pod-was-deleted"])
+def test_try_is_told_in_every_state(
+    server: KfpServer,
+    kube: KubeServer,
+    packages: dict[str, Path],
+    lost: bool,
+    second: dict[str, Any] | None,
+    expected: tuple[str, str],
+) -> None:
+    if not lost:
+        kube.add_pod(f"{TRAIN}(0)", **(main_container("Failed") | {"reason": "pod deleted"}))
+    kube.faults_of[f"{TRAIN}(0)"] = "pod deleted"
+    if second:
+        kube.add_pod(f"{TRAIN}(1)", **second)
+    run = Watched(server, packages["one"], "passed")
+    server.looks[run.run_id] = [40]
+    with pytest.raises(ClusterError):
+        run.wait(timeout=0)
+    assert [(step.state, step.detail) for step in run.changes if step.step == "train"] == [expected]
+
+
+def test_try_is_told_at_the_end(server: KfpServer, kube: KubeServer, packages: dict[str, Path]) -> None:
+    kube.add_pod(f"{TRAIN}(1)", **OOM)
+    assert Watched(server, packages["one"], "failed").wait().steps[1].detail == "try 2: OOMKilled"
+    kube.pods[0]["status"] = main_container("Succeeded", terminated={"exitCode": 0})
+    assert Watched(server, packages["one"], "passed").wait().steps[1].detail == "try 2"
+
+
+NO_SUCH_IMAGE = 'failed to pull and unpack image "i": not found'
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        (f"{TRAIN}(0)", "train"),
+        (f"{INNER}.train-driver", "train-driver"),
+        (f"{INNER}.onExit.finish.executor", "finish"),
+    ],
+)
+@pytest.mark.parametrize(
+    "reason", ["ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"]
+)
+def test_image_that_cannot_be_pulled_ends_the_wait(
+    server: KfpServer, kube: KubeServer, packages: dict[str, Path], path: str, name: str, reason: str
+) -> None:
+    kube.add_pod(path, **main_container("Pending", waiting={"reason": reason, "message": NO_SUCH_IMAGE}))
+    run = Watched(server, packages["one"], "passed")
+    server.looks[run.run_id] = [40]
+    with pytest.raises(ClusterError) as caught:
+        run.wait(start_seconds=0)
+    assert caught.value.exit_code == ExitCode.CLUSTER
+    assert str(caught.value).startswith(
+        f"{name} cannot start, the image i cannot be pulled: {reason}: {NO_SUCH_IMAGE}"
+    )
+    assert f"fashion runs stop {run.run_id}" in caught.value.hint
+    assert "--image" in caught.value.hint
+
+
+def test_container_that_cannot_be_made_ends_the_wait(
+    server: KfpServer, kube: KubeServer, packages: dict[str, Path]
+) -> None:
+    why = {"reason": "CreateContainerConfigError", "message": "container has runAsNonRoot"}
+    kube.add_pod(f"{TRAIN}(0)", **main_container("Pending", waiting=why))
+    run = Watched(server, packages["one"], "passed")
+    server.looks[run.run_id] = [40]
+    with pytest.raises(ClusterError, match="train cannot start, its container cannot be made: Create"):
+        run.wait(start_seconds=0)
+
+
+def test_image_that_is_pulled_in_the_end(
+    server: KfpServer, kube: KubeServer, packages: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pod is waited for as long as each pod may take; one that starts is forgotten."""
+    now = iter(range(0, 10_000, 60))
+    clock = SimpleNamespace(monotonic=lambda: float(next(now)))
+    monkeypatch.setattr("pipeline.kubeflow.observe.time", clock)
+    observer = Observer(Kfp(server.url), "id", print)
+    waiting = main_container("Pending", waiting={"reason": "ErrImagePull", "message": NO_SUCH_IMAGE})
+    kube.add_pod(f"{TRAIN}(0)", **waiting)
+    pods = observer.pods.of_run("id")
+    assert [bool(observer.blocked(pods, 150)) for _ in range(3)] == [False, False, False]
+    kube.pods[0]["status"] = RUNNING
+    assert observer.blocked(observer.pods.of_run("id"), 150) is None
+    assert [bool(observer.blocked(pods, 150)) for _ in range(4)] == [False, False, False, True]
 
 
 TRACEBACK = """epoch 1
@@ -261,6 +369,89 @@ def test_server_that_is_away_for_a_while(server: KfpServer, packages: dict[str, 
     server.faults.append(Fault(run.run_id, 503, "gone", "text/plain", times=4))
     with pytest.raises(UnreachableError, match="the run goes on"):
         run.wait(patience=3)
+
+
+def argo(phase: str, recorded: str = "passed", now: int = 1000) -> dict[str, Any]:
+    """Argo's workflow of a recorded run: its nodes are KFP's tasks, in Argo's words."""
+    words = {"SUCCEEDED": "Succeeded", "FAILED": "Failed", "SKIPPED": "Skipped", "RUNNING": "Running"}
+    nodes = {
+        str(number): {
+            "name": f"wf.{number}",
+            "type": "DAG",
+            "displayName": task["display_name"],
+            "phase": words.get(task.get("state", ""), "Omitted"),
+            "startedAt": task["start_time"],
+            "finishedAt": task["end_time"],
+            "children": [child["pod_name"] for child in task.get("child_tasks", ())],
+        }
+        for number, task in enumerate(replay(recorded, now)["run_details"]["task_details"])
+        if task.get("display_name")
+    }
+    times = {"startedAt": "2026-11-21T21:00:00Z", "finishedAt": None}
+    if phase != "Running":
+        times["finishedAt"] = "2026-11-21T21:01:25Z"
+    return {"spec": {}, "status": {"phase": phase, "nodes": nodes, **times}}
+
+
+@pytest.mark.parametrize("away", [False, True], ids=["kfp-says-running", "kfp-is-away"])
+def test_argo_is_believed_where_kfp_does_not_come_to_an_end(
+    server: KfpServer, kube: KubeServer, packages: dict[str, Path], away: bool
+) -> None:
+    run = Watched(server, packages["one"], "passed")
+    server.looks[run.run_id] = [40]
+    with pytest.raises(ClusterError, match="after 0 s"):
+        run.wait(timeout=0, grace_seconds=0)
+    kube.workflow = argo("Succeeded")
+    with pytest.raises(ClusterError, match="after 0 s"):  # KFP may be a little behind
+        run.wait(timeout=0, grace_seconds=60)
+    if away:
+        server.faults.append(Fault(run.run_id, 503, "gone", "text/plain", after=1))
+    ended = run.wait(grace_seconds=0.05 if away else 0)
+    assert (ended.state, ended.seconds, ended.failure) == ("SUCCEEDED", 85.0, None)
+    assert [(step.step, step.state) for step in ended.steps] == [
+        (step, "done") for step in ("ingest", "train", "gate", "register", "finish")
+    ]
+    kfp_says = "does not answer" if away else "still says running"
+    assert run.said[-1] == f"Argo has ended the run (succeeded), KFP's API {kfp_says}"
+
+
+def test_argo_is_believed_where_kfp_never_answers(
+    server: KfpServer, kube: KubeServer, packages: dict[str, Path]
+) -> None:
+    run = Watched(server, packages["one"], "passed")
+    server.faults.append(Fault(run.run_id, 503, "gone", "text/plain"))
+    kube.workflow = argo("Succeeded")
+    ended = run.wait(grace_seconds=0)
+    assert (ended.state, ended.seconds, ended.steps, ended.failure) == ("SUCCEEDED", 85.0, [], None)
+
+
+def test_failure_that_argo_alone_knows(
+    server: KfpServer, kube: KubeServer, packages: dict[str, Path]
+) -> None:
+    run = Watched(server, packages["one"], "failed")
+    server.looks[run.run_id] = [30]
+    kube.workflow = argo("Failed", "failed")
+    kube.faults_of[f"{TRAIN}(1)"] = "OOMKilled"
+    ended = run.wait(grace_seconds=0)
+    assert ended.state == "FAILED"
+    assert ended.failure == Failure("train", "OOMKilled", "it had too little memory: --memory")
+    assert ended.not_run == ["gate", "register"]
+    kube.workflow["spec"] = {"activeDeadlineSeconds": 0}
+    assert run.wait(grace_seconds=0).state == "STOPPED"
+
+
+def test_while_kfp_is_away_argo_is_looked_at(
+    server: KfpServer, kube: KubeServer, packages: dict[str, Path]
+) -> None:
+    run = Watched(server, packages["one"], "passed")
+    server.looks[run.run_id] = [26, 86]
+    server.faults = [Fault(run.run_id, 503, "restarting", "text/plain", times=50, after=1)]
+    kube.workflow = argo("Running", now=55)
+    assert run.wait(patience=3).state == "SUCCEEDED"
+    assert run.told[:3] == ["ingest running", "ingest done", "train done"]
+    away, back = run.said
+    assert "503" in away
+    assert back == "KFP's API answers again"
 
 
 def test_cluster_that_is_away_costs_the_reasons_alone(

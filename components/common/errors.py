@@ -24,9 +24,20 @@ def redacted(text: str) -> str:
     return re.sub(r"://[^/\s]*@", "://", text)
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: `1 field`, `2 fields`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def first_line(error: BaseException) -> str:
     """The first line of an error's text, without secrets, or its type where it has no text."""
     return redacted(next(iter(str(error).strip().splitlines()), type(error).__name__))
+
+
+SUBMIT_ANEW = "submit the run again, without the cache: `fashion submit --no-cache`"
+"""What to do on a cluster about files of an earlier step that are not right."""
+MLFLOW_SETTING = "the key MLFLOW_TRACKING_URI of the ConfigMap fashion-config"
+"""Where the steps' pods have the address of MLflow from."""
 
 
 class PipelineError(Exception):
@@ -35,13 +46,15 @@ class PipelineError(Exception):
     Args:
         message: What was wrong, and where.
         hint: What to do about it.
+        cluster_hint: What to do about it where a pod says so. Empty: the same.
     """
 
     exit_code = ExitCode.FAILED
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    def __init__(self, message: str, hint: str = "", cluster_hint: str = "") -> None:
         super().__init__(redacted(message))
         self.hint = hint
+        self.cluster_hint = cluster_hint or hint
 
 
 class ParameterError(PipelineError):

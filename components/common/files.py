@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from components.common.errors import PipelineError, StorageError
+from components.common.errors import SUBMIT_ANEW, PipelineError, StorageError
 
 LOW_SPACE_BYTES = 4 << 20
 """With less than this left, a failed write is taken for a full disk: HDF5 reports it without an errno."""
@@ -30,6 +30,11 @@ PATH_FAULTS = {
     errno.ESTALE: "the network file system lost it: mount it anew",
 }
 """What to do about a path, by the number of the system's error."""
+
+POD_FILES = (
+    "the image's own user must run the pod, with a file system that it may write to: look for a policy of "
+    "the cluster that sets runAsUser or readOnlyRootFilesystem"
+)
 
 
 @contextmanager
@@ -86,9 +91,10 @@ def as_storage_error(error: Exception, path: Path) -> StorageError | None:
     """
     number = getattr(error, "errno", None) or (errno.EACCES if isinstance(error, PermissionError) else 0)
     if isinstance(error, OSError) and number in PATH_FAULTS:
-        return StorageError(f"{error.filename or path}: {os.strerror(number).lower()}", PATH_FAULTS[number])
+        fault = f"{error.filename or path}: {os.strerror(number).lower()}"
+        return StorageError(fault, PATH_FAULTS[number], POD_FILES)
     if isinstance(error, FileNotFoundError) and "temporary directory" in str(error):  # tempfile's own words
-        return StorageError(str(error.strerror), "let TMPDIR name a folder that can be written")
+        return StorageError(str(error.strerror), "let TMPDIR name a folder that can be written", POD_FILES)
     folder = next(parent for parent in path.absolute().parents if parent.exists())
     free = shutil.disk_usage(folder).free
     full = number in (errno.ENOSPC, errno.EDQUOT)
@@ -96,6 +102,7 @@ def as_storage_error(error: Exception, path: Path) -> StorageError | None:
         return StorageError(
             f"no space left while writing {path}: {free / 1e6:.1f} MB free in {folder}",
             "free some space and run the same command again; nothing half-written was left",
+            "free space on the pod's node, or let it run on another; then submit the run again",
         )
     return None
 
@@ -121,9 +128,9 @@ def read_json(path: Path, made_by: str) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise PipelineError(f"{path} is missing", hint) from None
+        raise PipelineError(f"{path} is missing", hint, SUBMIT_ANEW) from None
     except ValueError as error:
-        raise PipelineError(f"{path} is not JSON: {error}", hint) from None
+        raise PipelineError(f"{path} is not JSON: {error}", hint, SUBMIT_ANEW) from None
 
 
 def file_digest(path: Path, algorithm: str) -> str:

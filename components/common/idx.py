@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from components.common.errors import DataError
+from components.common.errors import SUBMIT_ANEW, DataError, counted
 
 Split = Literal["train", "test"]
 Kind = Literal["images", "labels"]
@@ -25,6 +25,7 @@ MAGIC: dict[Kind, int] = {"images": 0x00000803, "labels": 0x00000801}
 """Two zero bytes, 0x08 for unsigned bytes, and the number of dimensions."""
 
 _HINT = "`fashion data` fetches the data set again and verifies it"
+_CLUSTER_HINT = f"{SUBMIT_ANEW}; if it says the same, that version of the data is so: --param data_version=…"
 
 
 def file_name(split: Split, kind: Kind) -> str:
@@ -62,9 +63,9 @@ def read_header(path: Path) -> Header:
             rank = magic & 0xFF if magic in MAGIC.values() else 0
             shape = struct.unpack(f">{rank}I", file.read(4 * rank))
     except FileNotFoundError:
-        raise DataError(f"{path} is missing", _HINT) from None
+        raise DataError(f"{path} is missing", _HINT, _CLUSTER_HINT) from None
     except struct.error:
-        raise DataError(f"{path} is too short for an IDX header", _HINT) from None
+        raise DataError(f"{path} is too short for an IDX header", _HINT, _CLUSTER_HINT) from None
     return Header(magic, shape, size - 4 - 4 * rank)
 
 
@@ -82,12 +83,14 @@ def read(path: Path, kind: Kind) -> Bytes:
         raise DataError(
             f"{path} has the magic number 0x{header.magic:08x}; IDX {kind} start with 0x{MAGIC[kind]:08x}",
             _HINT,
+            _CLUSTER_HINT,
         )
     if header.data_bytes != header.expected_bytes:
         raise DataError(
             f"{path} holds {header.data_bytes:,} bytes of data; "
             f"its header {header.shape} asks for {header.expected_bytes:,}",
             _HINT,
+            _CLUSTER_HINT,
         )
     offset = 4 + 4 * len(header.shape)
     return np.fromfile(path, np.uint8, offset=offset).reshape(header.shape)
@@ -102,11 +105,16 @@ def read_split(folder: Path, split: Split, classes: int | None = None) -> tuple[
     images = read(folder / file_name(split, "images"), "images")
     labels = read(folder / file_name(split, "labels"), "labels")
     if len(images) != len(labels):
-        raise DataError(f"{folder}: {len(images):,} {split} images, {len(labels):,} labels", _HINT)
+        raise DataError(
+            f"{folder}: {counted(len(images), f'{split} image')}, {counted(len(labels), 'label')}",
+            _HINT,
+            _CLUSTER_HINT,
+        )
     if classes is not None and labels.max(initial=0) >= classes:
         raise DataError(
             f"{split} has the label {labels.max()}, params.yaml names {classes} classes",
             "mend data.classes in params.yaml, or the data",
+            "mend data.classes in params.yaml, or the data, and submit the run again",
         )
     return images, labels
 

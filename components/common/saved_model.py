@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.common.errors import PipelineError
+from components.common.errors import SUBMIT_ANEW, PipelineError
 
 if TYPE_CHECKING:
     import keras
@@ -33,15 +33,15 @@ def load_model(path: Path, expected_digest: str) -> keras.Model:
 
     hint = "run `dvc repro`, which trains it again or takes it from the cache"
     if not path.exists():
-        raise PipelineError(f"{path} is missing", hint)
+        raise PipelineError(f"{path} is missing", hint, SUBMIT_ANEW)
     try:
         model = keras.models.load_model(path, compile=False)
     except (OSError, ValueError, KeyError) as error:
-        raise PipelineError(f"{path} is not a Keras model: {error}", hint) from None
+        raise PipelineError(f"{path} is not a Keras model: {error}", hint, SUBMIT_ANEW) from None
     found = weights_digest(model)
     if found != expected_digest:
         raise PipelineError(
-            f"{path} holds the weights {found[:12]}, training made {expected_digest[:12]}", hint
+            f"{path} holds the weights {found[:12]}, training made {expected_digest[:12]}", hint, SUBMIT_ANEW
         )
     return model
 

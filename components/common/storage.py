@@ -20,6 +20,9 @@ SETTINGS = (
     "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL; "
     "on a cluster: the Secret `fashion-storage` and the ConfigMap `fashion-config`"
 )
+POD_SETTINGS = (
+    "check the keys AWS_… of the Secret fashion-storage, and AWS_ENDPOINT_URL of the ConfigMap fashion-config"
+)
 REFUSED = frozenset(
     ("AuthFailure", "ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch")
 )
@@ -59,7 +62,12 @@ def open_storage(location: str, client: Any = None) -> Storage:
         return S3Storage(client or s3_client(), bucket, prefix.strip("/"))
     if location and "://" not in location:
         return FolderStorage(Path(location))
-    raise StorageError(f"`{location}` is no place to store in", "name s3://BUCKET/PREFIX, or a folder")
+    raise StorageError(
+        f"`{location}` is no place to store in",
+        "name s3://BUCKET/PREFIX, or a folder",
+        "name s3://BUCKET/PREFIX: the state's is FASHION_STATE_URL of the ConfigMap fashion-config, "
+        "the DVC remote's is the run's: --param remote=s3://…",
+    )
 
 
 @dataclass(frozen=True)
@@ -201,28 +209,37 @@ def s3_fault(error: Exception, what: str) -> StorageError:
     """A fault of boto in plain words."""
     from botocore import exceptions as boto
 
-    server = s3_endpoint() or "AWS"
+    server, in_pod = s3_endpoint() or "AWS", ""
     if isinstance(error, boto.ClientError):
         code, text = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
         if code == "NoSuchBucket":
             reason, hint = "there is no such bucket", "mend its name, or `fashion bucket create NAME`"
+            in_pod = (
+                "mend its name in FASHION_STATE_URL of the ConfigMap fashion-config, or in the run's DVC "
+                "remote; or `fashion bucket create NAME`"
+            )
         elif code == "BucketAlreadyExists":
             reason, hint = "there is one of this name, and it is somebody else's", "choose another name"
         elif code in REFUSED:
             reason, hint = f"{server} refuses the credentials ({code})", SETTINGS
+            in_pod = POD_SETTINGS
         elif error.response["ResponseMetadata"]["HTTPStatusCode"] == 403:
             reason = f"access is denied ({code})"
             hint = "these credentials may not do that, or the bucket is somebody else's"
+            in_pod = (
+                "the credentials in the Secret fashion-storage may not do that, or the bucket is another's"
+            )
         else:
             reason, hint = f"{server} answers {code}: {text}", "look at the server's log, and try again"
     elif isinstance(error, (boto.NoCredentialsError, boto.PartialCredentialsError, boto.ProfileNotFound)):
-        reason, hint = "there are no credentials", SETTINGS
+        reason, hint, in_pod = "there are no credentials", SETTINGS, POD_SETTINGS
     elif isinstance(error, (boto.ConnectionError, boto.HTTPClientError, boto.IncompleteReadError)):
         reason = f"{server} cannot be reached, or broke off ({type(error).__name__})"
         hint = "start it, or mend AWS_ENDPOINT_URL; it is not set for AWS"
+        in_pod = "start it, or mend AWS_ENDPOINT_URL of the ConfigMap fashion-config; it is not there for AWS"
     else:
-        reason, hint = " ".join(str(error).split()), SETTINGS
-    return StorageError(f"cannot {what}: {reason}", hint)
+        reason, hint, in_pod = " ".join(str(error).split()), SETTINGS, POD_SETTINGS
+    return StorageError(f"cannot {what}: {reason}", hint, in_pod)
 
 
 @contextmanager
@@ -230,4 +247,9 @@ def _file_faults(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StorageError(f"cannot {what}: {error.strerror}", "check owner, mode and disk") from error
+        raise StorageError(
+            f"cannot {what}: {error.strerror}",
+            "check owner, mode and disk",
+            "a pod keeps nothing in a folder: name s3://BUCKET/PREFIX in FASHION_STATE_URL of the ConfigMap "
+            "fashion-config",
+        ) from error

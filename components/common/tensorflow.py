@@ -53,4 +53,8 @@ def tensorflow_requirement() -> str:
             return f"{package}=={version(package)}"
         except PackageNotFoundError:
             continue
-    raise PipelineError("TensorFlow is not installed", "run `make setup`")
+    raise PipelineError(
+        "TensorFlow is not installed",
+        "run `make setup`",
+        "name an image that `make image` made: --image IMAGE",
+    )

@@ -6,7 +6,7 @@ import re
 import time
 from pathlib import Path, PurePosixPath
 
-from components.common.errors import DataError
+from components.common.errors import SUBMIT_ANEW, DataError
 from components.common.files import data_version, staged
 from components.common.storage import Storage, open_storage
 
@@ -43,7 +43,9 @@ def fetch_version(data: Path, version: str, remote: str) -> None:
         if data_version(data) == version:
             print(f"data {version} is there")
             return
-        raise DataError(f"{data} holds other data than {version}", "remove it, or name another folder")
+        raise DataError(
+            f"{data} holds other data than {version}", "remove it, or name another folder", SUBMIT_ANEW
+        )
     store = open_storage(remote)
     files = _listing(_download(store, digest, LISTING, f"the listing of {version}"), version)
     with staged(data) as stage:

@@ -9,7 +9,14 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from components.common import idx
-from components.common.errors import PipelineError, TrackingError, first_line, redacted
+from components.common.errors import (
+    MLFLOW_SETTING,
+    SUBMIT_ANEW,
+    PipelineError,
+    TrackingError,
+    first_line,
+    redacted,
+)
 from components.common.files import content_key, data_version, read_json, write_json
 from components.common.saved_model import load_model, predict
 from components.common.tensorflow import import_tensorflow, tensorflow_requirement
@@ -79,9 +86,11 @@ def register(
     verdict = read_json(gated / "gate.json", "gate")
     digest = training["weights_digest"]
     if not digest == evaluation["weights_digest"] == verdict["weights_digest"]:
-        raise PipelineError("model, evaluation and gate are not of the same weights", "run `dvc repro`")
+        raise PipelineError(
+            "model, evaluation and gate are not of the same weights", "run `dvc repro`", SUBMIT_ANEW
+        )
     if not verdict["data_version"] == evaluation["data_version"] == data_version(data):
-        raise PipelineError("the gate judged other data than this", "run `dvc repro`")
+        raise PipelineError("the gate judged other data than this", "run `dvc repro`", SUBMIT_ANEW)
     client = MlflowClient()
     try:
         found = find_version(client, model_name, digest)
@@ -127,6 +136,7 @@ def register(
         raise TrackingError(
             f"the registry refused or did not answer: {first_line(error)}",
             "check the server and MLFLOW_TRACKING_URI, then run the same command again",
+            f"check the server and {MLFLOW_SETTING}, then submit the run again",
         ) from error
     result = Registration(True, reason, digest, run_id, model_name, int(found.version), alias)
     write_json(out, asdict(result))
@@ -197,6 +207,7 @@ def _log_model(client: MlflowClient, trained: Path, digest: str, run_id: str, da
             f"the model cannot be kept in {redacted(logged.artifact_location)}: {first_line(error)}",
             "give this machine access to it, or start the server with --serve-artifacts; "
             "then run the same command again",
+            f"start the server with --serve-artifacts, as infra/kubernetes does; {SUBMIT_ANEW}",
         ) from error
     return info.model_uri, info.model_id
 

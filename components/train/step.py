@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.common import idx
-from components.common.errors import DataError, TrainingError, ValidationError
+from components.common.errors import SUBMIT_ANEW, DataError, TrainingError, ValidationError
 from components.common.files import (
     content_key,
     data_version,
@@ -115,7 +115,9 @@ def train(
     images, labels = idx.read_split(data, "train", len(data_params.classes))
     if images.shape[1:] != (data_params.height, data_params.width):
         raise DataError(
-            f"images are {images.shape[1:]}, params.yaml says otherwise", "mend data.height and data.width"
+            f"images are {images.shape[1:]}, params.yaml says otherwise",
+            "mend data.height and data.width",
+            "mend data.height and data.width in params.yaml, and submit the run again",
         )
 
     import_tensorflow()
@@ -182,4 +184,5 @@ def check_validated(validation: Path, version_: str) -> None:
         raise ValidationError(
             f"validation saw the data {verdict['data_version']}, this is {version_}",
             "run `fashion step validate`",
+            SUBMIT_ANEW,
         )

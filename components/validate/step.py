@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.common.errors import ValidationError
+from components.common.errors import ValidationError, counted
 from components.common.files import data_version, staged, write_json
 
 if TYPE_CHECKING:
@@ -76,8 +76,10 @@ def validate(
         write_json(stage / "verdict.json", {name: result[name] for name in ("verdict", "data_version")})
     if failed:
         raise ValidationError(
-            f"{len(failed)} critical expectations failed on {data}\n{verdict_table(failed)}",
+            f"{counted(len(failed), 'critical expectation')} failed on {data}\n{verdict_table(failed)}",
             f"{out / 'report.html'} shows the data; mend it, or the expectation in params.yaml",
+            "`fashion step validate` on your machine makes a report that shows the data; mend it and "
+            "`dvc push data.dvc`, or the expectation in params.yaml; then submit the run again",
         )
     return result
 

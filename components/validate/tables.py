@@ -28,7 +28,10 @@ def file_table(data: Path, params: DataParams, sha256: Mapping[str, str]) -> pd.
     foreign = {path.name for path in data.iterdir()} - set(idx.FILE_NAMES)
     if foreign:
         raise DataError(
-            f"{data} holds what is not of the data set: {', '.join(sorted(foreign))}", "remove it"
+            f"{data} holds what is not of the data set: {', '.join(sorted(foreign))}",
+            "remove it",
+            "that version of the data has it: remove it from data/, then `dvc add data` and "
+            "`dvc push data.dvc`, and submit the run again",
         )
     rows = []
     for split in idx.SPLITS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -191,15 +192,21 @@ def runs_wait(run_id: str, timeout: float | None, **options: Any) -> None:
 @click.argument("run_id")
 @connection_options
 def runs_stop(run_id: str, **options: Any) -> None:
-    """Ends a run."""
-    connect(options)[0].stop(run_id)
+    """Ends a run, and waits until it has ended; a run whose pods cannot start is shut down."""
+    from pipeline.kubeflow.stop import stop
+
+    try:
+        stop(connect(options)[0], run_id, click.echo)
+    except KeyboardInterrupt:
+        hint = f"go on with it: fashion runs stop {run_id}"
+        raise WaitInterrupted("interrupted; the run may not have ended", hint) from None
 
 
 def _wait(kfp: Kfp, run_id: str, timeout: float | None) -> None:
     from pipeline.kubeflow.watch import next_commands, watch
 
     try:
-        ended = watch(kfp, run_id, _say, timeout)
+        ended = watch(kfp, run_id, _say, timeout, say=partial(click.echo, err=True))
     except KeyboardInterrupt:
         raise WaitInterrupted("interrupted; the run goes on", next_commands(run_id)) from None
     click.echo(f"\n{_table(ended)}\n")

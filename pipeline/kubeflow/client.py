@@ -21,6 +21,8 @@ NAMESPACE = "kubeflow"
 """Where the pods of runs are, on a KFP that is not shared by several users."""
 ENDED = frozenset(("SUCCEEDED", "FAILED", "SKIPPED", "CANCELED"))
 """States of a run that do not change any more."""
+CANCELING = "CANCELING"
+"""The state of a run that somebody has ended, until its exit handler has run."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,7 @@ class Kfp:
         return page.runs or []
 
     def stop(self, run_id: str) -> None:
-        """Ends a run.
+        """Makes a run end, which takes a while; one that is ending already is left alone.
 
         Raises:
             ClusterError: There is none of that id, or it has ended.
@@ -154,7 +156,13 @@ class Kfp:
         state = self.run(run_id).state
         if state in ENDED:
             raise ClusterError(f"the run {run_id} has ended ({state.lower()})", "there is nothing to stop")
-        self.call(self.runs.run_service_terminate_run, run_id)
+        if state == CANCELING:  # KFP would answer that it finds no such run
+            return
+        try:
+            self.call(self.runs.run_service_terminate_run, run_id)
+        except ClusterError:
+            if self.run(run_id).state not in (CANCELING, *ENDED):  # else it has come to its end meanwhile
+                raise
 
     def experiment_id(self, name: str, create: bool = False) -> str:
         """The id of an experiment, or an empty text where there is none and none is made."""

@@ -59,12 +59,13 @@ def parameters(
 @component
 def plan(code_version: str, params: str, candidates: List[str]) -> List[str]:
     """Divides a sweep into its trainings."""
+    from components.common.errors import counted
     from pipeline.kubeflow.form import trainings
     from pipeline.kubeflow.pod import reported
 
     with reported("plan", code_version) as lines:
         planned = trainings(params, candidates)
-        lines.append(f"{len(planned)} trainings")
+        lines.append(counted(len(planned), "training"))
     return planned
 
 

@@ -10,6 +10,7 @@ from tabulate import tabulate
 
 from components.common.errors import PipelineError, first_line
 from pipeline.kubeflow.notes import KILLED, STATE_URL, Note, read_notes
+from pipeline.kubeflow.pod import check_tracking_server
 from pipeline.store import RUN_ID
 from pipeline.tracking import CHOSEN, CLAIMED, MADE_BY_TAG, PIPELINE_RUN_TAG, Tracker, refusals
 
@@ -34,6 +35,7 @@ def finish(state: str, experiment: str, out: Path) -> None:
     except (PipelineError, KeyError) as error:
         faults.append(f"the steps' notes cannot be read: {first_line(error)}")
     try:
+        check_tracking_server()
         run = _close(experiment, failed, "train" in notes)
     except PipelineError as error:
         faults.append(first_line(error))

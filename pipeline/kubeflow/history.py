@@ -5,22 +5,30 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
 import click
 
 from components.common.errors import PipelineError, TrackingError, first_line
+from components.common.storage import open_storage
 from pipeline.kubeflow.client import ENDED, Kfp
-from pipeline.kubeflow.notes import read_notes
+from pipeline.kubeflow.notes import notes_of
 from pipeline.kubeflow.pods import Pods, state_location
 from pipeline.kubeflow.progress import was_stopped
 from pipeline.server import check_server
 
+PAGE = 1000
+"""Runs in an answer of MLflow."""
+READERS = 8
+"""How many runs' notes are read at a time."""
+DELETED = "MLflow run deleted"
+
 
 @dataclass(frozen=True)
 class Judged:
-    """What is known of a run's model; None and an empty text where nothing is."""
+    """What is known of a run's model: accuracy, and the verdict or DELETED; None and empty for nothing."""
 
     accuracy: float | None = None
     verdict: str = ""
@@ -33,7 +41,8 @@ class RunRow:
     Args:
         run_id: KFP's id of it.
         name: Its name.
-        state: KFP's word for how far it is; `STOPPED` where somebody ended it.
+        state: KFP's word for how far it is; `STOPPED` where somebody ended it. Where Argo's workflow has
+            ended and KFP does not know it, what Argo says is added.
         started: When it was submitted.
         seconds: How long it took; None while it goes on.
         judged: What is known of its model.
@@ -52,15 +61,20 @@ def latest(kfp: Kfp, experiment: str, limit: int) -> list[RunRow]:
     runs = kfp.latest_runs(experiment, limit)
     over = [run.run_id for run in runs if run.state in ENDED]
     known = from_mlflow(over)
-    known |= from_notes(kfp.namespace, [run_id for run_id in over if run_id not in known])
+    pods = Pods(kfp.namespace)
+    known |= from_notes(pods, [run_id for run_id in over if run_id not in known])
+    open_ = [run.run_id for run in runs if run.state not in ENDED]
+    workflows = pods.workflows(open_) if open_ else {}
     rows = []
     for run in runs:
         ended = run.state in ENDED
+        workflow = workflows.get(run.run_id)
+        state = "STOPPED" if ended and was_stopped(run) else run.state or "PENDING"
         rows.append(
             RunRow(
                 run_id=run.run_id,
                 name=run.display_name,
-                state="STOPPED" if ended and was_stopped(run) else run.state or "PENDING",
+                state=f"{state}, Argo: {workflow.end}" if workflow and workflow.end else state,
                 started=run.created_at,
                 seconds=(run.finished_at - run.created_at).total_seconds() if ended else None,
                 judged=known.get(run.run_id, Judged()) if ended else Judged(),
@@ -70,44 +84,67 @@ def latest(kfp: Kfp, experiment: str, limit: int) -> list[RunRow]:
 
 
 def from_mlflow(run_ids: Sequence[str]) -> dict[str, Judged]:
-    """What MLflow knows, by the id of the pipeline run; nothing where there is no server, or no answer."""
+    """What MLflow knows, by the id of the pipeline run; nothing where there is no server, or no answer.
+
+    MLflow knows no "one of" for tags: its latest runs are read, until all that are asked for are found.
+    """
     uri = os.environ.get("MLFLOW_TRACKING_URI", "")
     if not uri or not run_ids:
         return {}
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
     from mlflow import MlflowClient
+    from mlflow.entities import Run, ViewType
     from mlflow.exceptions import MlflowException
 
     from pipeline.tracking import CHOSEN, CLAIMED, PIPELINE_RUN_TAG
 
     known: dict[str, Judged] = {}
+
+    def take(run: Run) -> None:
+        deleted = run.info.lifecycle_stage == "deleted"
+        accuracy = None if deleted else run.data.metrics.get("test_accuracy")
+        for run_id in run_ids:
+            word = run.data.tags.get(PIPELINE_RUN_TAG + run_id)
+            better = run_id not in known or (known[run_id].verdict == DELETED and not deleted)
+            if word not in (None, CLAIMED, CHOSEN) and better:  # the latest that is there
+                known[run_id] = Judged(accuracy, DELETED if deleted else word)
+
     try:
         check_server(uri)
-        client = MlflowClient(uri)
-        experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-        for run_id in run_ids:
-            tag = PIPELINE_RUN_TAG + run_id
-            # MLflow finds by "other than" only runs that have the tag; it knows no "one of" for tags.
-            judged = f"tags.`{tag}` != '{CLAIMED}' AND tags.`{tag}` != '{CHOSEN}'"
-            found = client.search_runs(experiments, judged, max_results=1)
-            for run in found:
-                known[run_id] = Judged(run.data.metrics.get("test_accuracy"), run.data.tags[tag])
+        client, token = MlflowClient(uri), None
+        experiments = client.search_experiments(ViewType.ALL)
+        ids = [experiment.experiment_id for experiment in experiments]
+        while token != "" and not set(run_ids) <= known.keys():
+            page = client.search_runs(ids, "", ViewType.ALL, PAGE, page_token=token)
+            for run in page:
+                take(run)
+            token = page.token or ""
     except (TrackingError, MlflowException, OSError) as error:
         click.echo(f"no accuracies from MLflow: {first_line(error)}", err=True)
     return known
 
 
-def from_notes(namespace: str, run_ids: Sequence[str]) -> dict[str, Judged]:
+def from_notes(pods: Pods, run_ids: Sequence[str]) -> dict[str, Judged]:
     """What the steps' notes know, by the id of the pipeline run; nothing where they are out of reach."""
-    location = state_location(Pods(namespace)) if run_ids else ""
+    location = state_location(pods) if run_ids else ""
     known: dict[str, Judged] = {}
-    for run_id in run_ids if location else ():
-        try:
-            lines = {step: note.line for step, note in read_notes(location, run_id).items()}
-        except PipelineError:  # nor will it answer for the next
-            break
-        accuracy = re.match(r"test accuracy ([\d.]+)", lines.get("evaluate", ""))
-        verdict = re.match(r"gate: (\w+)", lines.get("gate", ""))
-        known[run_id] = Judged(float(accuracy[1]) if accuracy else None, verdict[1] if verdict else "")
+    if not location:
+        return known
+    try:
+        storage = open_storage(location)
+
+        def lines(run_id: str) -> dict[str, str]:
+            names = [f"runs/{run_id}/{step}.json" for step in ("evaluate", "gate")]
+            return {step: note.line for step, note in notes_of(storage, names).items()}
+
+        with ThreadPoolExecutor(READERS) as pool:
+            for run_id, said in zip(run_ids, pool.map(lines, run_ids), strict=True):
+                accuracy = re.match(r"test accuracy ([\d.]+)", said.get("evaluate", ""))
+                verdict = re.match(r"gate: (\w+)", said.get("gate", ""))
+                known[run_id] = Judged(
+                    float(accuracy[1]) if accuracy else None, verdict[1] if verdict else ""
+                )
+    except PipelineError:  # nor will it answer for the next
+        pass
     return known

@@ -21,7 +21,7 @@ from pipeline.kubeflow.compiler import PipelineName, make_pipeline
 from pipeline.kubeflow.finish import headline, reason
 from pipeline.kubeflow.form import form_values
 from pipeline.kubeflow.narrator import Narrator, Tasks
-from pipeline.kubeflow.notes import Note, read_notes
+from pipeline.kubeflow.notes import LOCAL, Note, read_notes
 from pipeline.kubeflow.settings import Cluster
 from pipeline.store import tracking_uri
 
@@ -80,6 +80,7 @@ def run_local(
         "MLFLOW_TRACKING_URI": tracking_uri(root),
         "FASHION_STATE_URL": str(folder / "state"),
         "FASHION_RUN_ID": run_id,
+        LOCAL: "1",
         "PYTHONPATH": os.pathsep.join(path),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
     }

@@ -8,14 +8,17 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 from components.common.errors import PipelineError, StorageError
 from components.common.files import content_key
-from components.common.storage import open_storage
+from components.common.storage import Storage, open_storage
 from pipeline.store import RUN_ID
 
+LOCAL = "FASHION_RUN_LOCAL"
+"""The variable that tells a step that it runs in KFP's local runner, not in a pod."""
 STATE_URL = "FASHION_STATE_URL"
 """The variable that names the storage."""
 KILLED = "it was killed: out of memory, its time limit, or a lost node"
@@ -93,9 +96,19 @@ def read_notes(location: str, run_id: str) -> dict[str, Note]:
         StorageError: The storage does not answer.
     """
     storage = open_storage(location)
-    notes = []
-    for name in storage.names(f"runs/{run_id}/"):
-        content = storage.read(name)
-        if content:
-            notes.append(Note(**json.loads(content)))
+    return notes_of(storage, storage.names(f"runs/{run_id}/"))
+
+
+def notes_of(storage: Storage, names: Iterable[str]) -> dict[str, Note]:
+    """Notes by step, in the order in which the steps began.
+
+    Args:
+        storage: Where they are kept.
+        names: Their names there; those that are not there are left out.
+
+    Raises:
+        StorageError: The storage does not answer.
+    """
+    contents = (storage.read(name) for name in names)
+    notes = [Note(**json.loads(content)) for content in contents if content]
     return {note.step: note for note in sorted(notes, key=lambda note: note.started)}

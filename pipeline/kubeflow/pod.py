@@ -10,13 +10,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from components.common.errors import PipelineError, StorageError, TrackingError, first_line
+from components.common.errors import MLFLOW_SETTING, PipelineError, StorageError, TrackingError, first_line
 from pipeline.kubeflow.form import code_version, from_sections
-from pipeline.kubeflow.notes import STATE_URL, Note, Notebook
+from pipeline.kubeflow.notes import LOCAL, STATE_URL, Note, Notebook
+from pipeline.kubeflow.settings import CONFIG_MAP, SECRET
 from pipeline.steps import Project, run_step
 
 TERMINATION_LOG = Path("/dev/termination-log")
 """Kubernetes shows what a container wrote there as the reason of its end."""
+NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+"""A pod's own namespace."""
 
 
 def run(step: str, code: str, params: str, **folders: str) -> None:
@@ -30,13 +33,20 @@ def run(step: str, code: str, params: str, **folders: str) -> None:
     """
     checked, candidate = from_sections(params)
     with reported(f"{step} {candidate}".strip(), code) as lines, tempfile.TemporaryDirectory() as root:
-        if not os.environ.get("MLFLOW_TRACKING_URI"):
-            raise TrackingError(
-                "MLFLOW_TRACKING_URI is not set", "the ConfigMap fashion-config must name the server"
-            )
+        check_tracking_server()
         places = {name: Path(path) for name, path in folders.items()}
         project = Project(Path(root), places, f"{os.environ[STATE_URL].rstrip('/')}/checkpoints")
         lines.append(run_step(step, project, checked))
+
+
+def check_tracking_server() -> None:
+    """Refuses a pod that names no MLflow server: its runs would be lost with it.
+
+    Raises:
+        TrackingError: So it is.
+    """
+    if not os.environ.get("MLFLOW_TRACKING_URI"):
+        raise TrackingError("MLFLOW_TRACKING_URI is not set", f"set {MLFLOW_SETTING} to the server's address")
 
 
 @contextmanager
@@ -63,10 +73,11 @@ def reported(step: str, code: str) -> Iterator[list[str]]:
             )
         yield lines
     except PipelineError as error:
-        _say(f"error: {error}\nwhat to do: {error.hint}" if error.hint else f"error: {error}")
+        hint = _hint(error)
+        _say(f"error: {error}\nwhat to do: {hint}" if hint else f"error: {error}")
         if notebook:
             final = not isinstance(error, (StorageError, TrackingError))
-            notebook.close(note, state="failed", error=str(error), hint=error.hint, final=final)
+            notebook.close(note, state="failed", error=str(error), hint=hint, final=final)
         sys.exit(error.exit_code)
     except BaseException as error:
         if notebook:
@@ -74,6 +85,16 @@ def reported(step: str, code: str) -> Iterator[list[str]]:
         raise
     print(*lines, sep="\n")
     notebook.close(note, state="done", line="\n".join(lines))
+
+
+def _hint(error: PipelineError) -> str:
+    """What to do about a fault here: on a machine, or in the pods of a cluster."""
+    if os.environ.get(LOCAL):
+        return error.hint
+    hint, named = error.cluster_hint, (CONFIG_MAP, SECRET)
+    if NAMESPACE.is_file() and any(name in hint for name in named) and "namespace" not in hint:
+        hint += f" (in the namespace {NAMESPACE.read_text(encoding='utf-8').strip()})"
+    return hint
 
 
 def _refuse_hopeless_retry(notebook: Notebook, step: str) -> None:

@@ -6,22 +6,35 @@ All of it is a help: without a kubeconfig, or without leave, there is just less 
 from __future__ import annotations
 
 import os
-import re
+import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from pipeline.kubeflow.notes import STATE_URL
 from pipeline.kubeflow.settings import CONFIG_MAP
+from pipeline.kubeflow.workflow import GROUP, RUN_LABEL, SHUTDOWN, Workflow
 
 SECONDS = 5
-PATIENCE = 3
-"""Calls in a row without an answer after which no more are made."""
+PATIENCE, PAUSE_SECONDS = 3, 60
+"""Calls in a row without an answer after which none is made for so long."""
 MAIN = "main"
 """The container that runs the step."""
 NOT_YET = frozenset(("ContainerCreating", "PodInitializing"))
+NO_IMAGE = frozenset(
+    (
+        "ErrImagePull",
+        "ImagePullBackOff",
+        "InvalidImageName",
+        "ErrImageNeverPull",
+        "ImageInspectError",
+        "RegistryUnavailable",
+        "SignatureValidationFailed",
+    )
+)
+NO_CONTAINER = frozenset(("CreateContainerConfigError", "CreateContainerError"))
+"""Reasons for which Kubernetes tries to start a container again and again, for ever."""
 LOG_LINES = 200
-RUN_LABEL = "pipeline/runid"
-ARGO_PREFIX = r"^(task '[^']*' errored: |main: Error \(exit code \d+\)(: |$))"
 
 
 @dataclass(frozen=True)
@@ -34,6 +47,7 @@ class Pod:
         created: When it was made: the latest of a step's pods is its last try.
         state: How far it is.
         reason: Why it waits, or does not start; why it ended, where Kubernetes knows.
+        image: The image of the container that does not start.
     """
 
     path: str
@@ -41,6 +55,19 @@ class Pod:
     created: Any
     state: Literal["waiting", "starting", "running", "done", "failed"]
     reason: str = ""
+    image: str = ""
+
+    @property
+    def lacks_image(self) -> bool:
+        """Whether it does not start because its image cannot be had."""
+        return self.state == "starting" and self.reason.partition(":")[0] in NO_IMAGE
+
+    @property
+    def cannot_start(self) -> bool:
+        """Whether it will not start unless somebody mends something."""
+        return self.lacks_image or (
+            self.state == "starting" and self.reason.partition(":")[0] in NO_CONTAINER
+        )
 
 
 class Pods:
@@ -53,7 +80,7 @@ class Pods:
     def __init__(self, namespace: str) -> None:
         self.namespace = namespace
         self._client = kube_client()
-        self._silent = 0
+        self._silent, self._again = 0, 0.0
 
     def of_run(self, run_id: str) -> list[Pod]:
         """The pods of a run, the oldest first; none where they cannot be seen."""
@@ -65,20 +92,21 @@ class Pods:
         options = {"container": MAIN, "tail_lines": LOG_LINES}
         return self._ask("CoreV1Api", "read_namespaced_pod_log", name=pod.name, **options) or ""
 
-    def faults(self, run_id: str) -> dict[str, str]:
-        """What Argo says of the pods of a run that failed, or could not be made, by Argo's name of them."""
-        workflows = {"group": "argoproj.io", "version": "v1alpha1", "plural": "workflows"}
-        label = f"{RUN_LABEL}={run_id}"
-        found = self._ask(
-            "CustomObjectsApi", "list_namespaced_custom_object", label_selector=label, **workflows
-        )
-        said = {}
-        for workflow in found["items"] if found else ():
-            for node in workflow.get("status", {}).get("nodes", {}).values():
-                if node["type"] == "Pod" and node["phase"] in ("Error", "Failed"):
-                    message = re.sub(ARGO_PREFIX, "", node.get("message", ""))
-                    said[node["name"].removeprefix(f"{workflow['metadata']['name']}.")] = message
-        return said
+    def workflows(self, run_ids: Iterable[str]) -> dict[str, Workflow]:
+        """Argo's workflows of runs, by the id of the run; of those that can be seen."""
+        label = f"{RUN_LABEL} in ({','.join(run_ids)})"
+        found = self._ask("CustomObjectsApi", "list_namespaced_custom_object", label_selector=label, **GROUP)
+        workflows = map(Workflow, found["items"] if found else ())
+        return {workflow.run_id: workflow for workflow in workflows}
+
+    def workflow(self, run_id: str) -> Workflow | None:
+        """Argo's workflow of a run; None where it cannot be seen."""
+        return self.workflows([run_id]).get(run_id)
+
+    def shut_down(self, workflow: Workflow) -> bool:
+        """Ends a workflow with all its pods; returns whether that was permitted."""
+        options = {"name": workflow.name, "body": SHUTDOWN}
+        return bool(self._ask("CustomObjectsApi", "patch_namespaced_custom_object", **GROUP, **options))
 
     def config_map(self, name: str) -> dict[str, str]:
         """What a ConfigMap holds; nothing where it cannot be read."""
@@ -86,7 +114,8 @@ class Pods:
         return dict(found.data or {}) if found else {}
 
     def _ask(self, api: str, method: str, **options: Any) -> Any:
-        if self._client is None or self._silent >= PATIENCE:
+        paused = self._silent >= PATIENCE and time.monotonic() < self._again
+        if self._client is None or paused:
             return None
         from kubernetes import client
         from urllib3.exceptions import HTTPError
@@ -96,6 +125,7 @@ class Pods:
             answer = call(namespace=self.namespace, _request_timeout=SECONDS, **options)
         except (client.ApiException, HTTPError):
             self._silent += 1
+            self._again = time.monotonic() + PAUSE_SECONDS
             return None
         self._silent = 0
         return answer
@@ -152,31 +182,42 @@ def kube_client() -> Any:
     return client.ApiClient(configuration)
 
 
+def with_lost(pods: Sequence[Pod], workflow: Workflow | None) -> list[Pod]:
+    """The pods of a run, and those that Argo made and that are not there any more, as failed ones."""
+    there = {pod.path for pod in pods}
+    faults = workflow.faults if workflow else {}
+    lost = [Pod(path, "", None, "failed", why) for path, why in faults.items() if path not in there]
+    return [*lost, *pods]
+
+
 def _pod(pod: Any) -> Pod:
     workflow = (pod.metadata.labels or {}).get("workflows.argoproj.io/workflow", "")
     path = (pod.metadata.annotations or {}).get("workflows.argoproj.io/node-name", "")
-    state, reason = _state(pod.status)
     return Pod(
-        path.removeprefix(f"{workflow}."), pod.metadata.name, pod.metadata.creation_timestamp, state, reason
+        path.removeprefix(f"{workflow}."),
+        pod.metadata.name,
+        pod.metadata.creation_timestamp,
+        *_state(pod.status),
     )
 
 
 def _state(
     status: Any,
-) -> tuple[Literal["waiting", "starting", "running", "done", "failed"], str]:
+) -> tuple[Literal["waiting", "starting", "running", "done", "failed"], str, str]:
+    """How far a pod is, why, and the image that keeps it from starting."""
     if status.phase == "Succeeded":
-        return "done", ""
+        return "done", "", ""
     containers = [*(status.init_container_statuses or ()), *(status.container_statuses or ())]
     if status.phase == "Failed":
-        return "failed", _end(status, containers)
+        return "failed", _end(status, containers), ""
     for condition in status.conditions or ():
         if condition.type == "PodScheduled" and condition.status == "False":
-            return "waiting", (condition.message or "").partition(" preemption:")[0].rstrip(".")
+            return "waiting", (condition.message or "").partition(" preemption:")[0].rstrip("."), ""
     for container in containers:
         waiting = container.state and container.state.waiting
         if waiting and waiting.reason not in (None, *NOT_YET):
-            return "starting", _waits(waiting.reason, waiting.message or "")
-    return ("running" if status.phase == "Running" else "starting"), ""
+            return "starting", _waits(waiting.reason, waiting.message or ""), container.image
+    return ("running" if status.phase == "Running" else "starting"), "", ""
 
 
 def _waits(reason: str, message: str) -> str:

@@ -8,6 +8,7 @@ whether it runs. KFP does not tell a node's own id, only its children's, but an 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
@@ -27,7 +28,8 @@ class StepState:
     Args:
         step: Its name; in a loop with the item, as in `train model.name=quick`.
         state: How far it is.
-        detail: Why it waits, or why it does not start; of a failed one, what its pod said.
+        detail: Which try it is, from the second; why it waits, or why it does not start; of a failed one,
+            what its pod said.
         seconds: How long an ended one took.
         path: Argo's name of it.
     """
@@ -70,7 +72,7 @@ def progress(run: Any, pods: Sequence[Pod] = ()) -> list[StepState]:
     pending = sum(task.display_name.startswith("executor") and task.state == "PENDING" for task in tasks)
     states = []
     for step in steps:
-        mine = [pod for pod in pods if _is_try(pod, step)]
+        mine = sorted((pod for pod in pods if _is_try(pod, step)), key=_number)
         found = _state(step, tasks, mine, "starting" if pending >= running else "running")
         if found:
             states.append(StepState(step.label, *found, path=step.path))
@@ -96,6 +98,12 @@ def steps_of(run: Any) -> list[Step]:
     parameters = {name: field.get("defaultValue") for name, field in form.items()}
     parameters |= (run.runtime_config and run.runtime_config.parameters) or {}
     return list(_steps(spec, spec["root"], Step("", "", "root"), parameters))
+
+
+def pod_label(run: Any, pod: Pod) -> str:
+    """What to call a pod of a run: its step, or the last part of Argo's name of it, as `train-driver`."""
+    labels = (step.label for step in steps_of(run) if _is_try(pod, step))
+    return next(labels, pod.path.rpartition(".")[2])
 
 
 def was_stopped(run: Any) -> bool:
@@ -149,8 +157,8 @@ def _state(
     ends: dict[str, tuple[State, str, float]] = {
         "SKIPPED": ("skipped", "", 0.0),
         # Without a pod it begins and ends in the same second.
-        "SUCCEEDED": ("done" if seconds else "cached", "", seconds),
-        "FAILED": ("failed", pods[-1].reason if pods else "", seconds),
+        "SUCCEEDED": ("done" if seconds else "cached", _try(pods), seconds),
+        "FAILED": ("failed", _try(pods, pods[-1].reason) if pods else "", seconds),
     }
     return ends.get(task.state) or (*_underway(step, pods, without_pods), 0.0)
 
@@ -158,11 +166,23 @@ def _state(
 def _underway(step: Step, pods: list[Pod], without_pods: State) -> tuple[State, str]:
     """State and detail of a step that has begun and not ended, by its last pod."""
     last = pods[-1] if pods else None
-    if last and last.state == "failed" and len(pods) <= step.retries:
+    if last and last.state == "failed" and _number(last) <= step.retries:
         return "starting", f"again, after: {last.reason or 'a failure'}"
     if last is None or last.state in ("done", "failed"):  # KFP will say so in a moment
-        return without_pods, ""
-    return last.state, last.reason or (f"try {len(pods)}" if len(pods) > 1 else "")
+        return without_pods, _try(pods)
+    return last.state, _try(pods, last.reason)
+
+
+def _try(pods: list[Pod], reason: str = "") -> str:
+    """Which try a step's last pod is, from the second, and what there is to say of it."""
+    number = _number(pods[-1]) if pods else 1
+    return ": ".join(filter(None, (f"try {number}" if number > 1 else "", reason)))
+
+
+def _number(pod: Pod) -> int:
+    """Which of a step's tries a pod is, whether the pods before it are still there or not."""
+    found = re.search(r"\.executor\((\d+)\)$", pod.path)
+    return int(found[1]) + 1 if found else 1
 
 
 def _before(step: Step, tasks: list[Any]) -> tuple[State, str, float] | None:

@@ -57,7 +57,9 @@ def why_failed(
         return Failure(name, note.error, note.hint)
     mine = [pod for pod in seen if pod.path.startswith(f"{path}.executor")]
     reasons = [mine[-1].reason] if mine else []
-    reasons += [text for place, text in sorted(pods.faults(run.run_id).items()) if place.startswith(path)]
+    workflow = pods.workflow(run.run_id)
+    faults = sorted(workflow.faults.items()) if workflow else ()
+    reasons += [text for place, text in faults if place.startswith(path)]
     log = pods.log(mine[-1]) if mine else ""
     for text, pattern in (*((reason, OWN_WORDS) for reason in reasons), (log, OWN_WORDS), (log, TRACEBACK)):
         said = re.findall(pattern, text, re.MULTILINE)

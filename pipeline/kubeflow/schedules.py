@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.common.errors import ClusterError, ParameterError
+from components.common.errors import ClusterError, ParameterError, counted
 from pipeline.kubeflow.client import ENDED, Kfp, read_package
 
 PAGE = 100
@@ -88,7 +88,7 @@ def parse_cron(text: str) -> str:
         fields = ["0", *fields]
     if len(fields) != len(FIELDS):
         raise ParameterError(
-            f"the cron line {text!r} has {len(fields)} fields, not six: "
+            f"the cron line {text!r} has {counted(len(text.split()), 'field')}, not five or six: "
             "second, minute, hour, day of the month, month, day of the week",
             EXAMPLE,
         )

@@ -8,16 +8,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from components.common.errors import ClusterError, PipelineError
-from pipeline.kubeflow.client import ENDED, Kfp
+from pipeline.kubeflow.client import Kfp
 from pipeline.kubeflow.connection import UnreachableError
 from pipeline.kubeflow.notes import Note, read_notes
-from pipeline.kubeflow.pods import Pod, Pods, state_location
-from pipeline.kubeflow.progress import StepState, describe, progress, steps_of, was_stopped
+from pipeline.kubeflow.observe import GRACE_SECONDS, Observer
+from pipeline.kubeflow.pods import Pod, Pods, state_location, with_lost
+from pipeline.kubeflow.progress import StepState, describe, pod_label, progress, steps_of, was_stopped
 from pipeline.kubeflow.reasons import Failure, why_failed
 
 POLL_SECONDS = 3.0
 PATIENCE = 40
 """Polls in a row without an answer after which waiting is given up."""
+START_SECONDS = 180.0
+"""How long a pod may be kept from starting, as by an image that cannot be pulled; then waiting ends."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,9 @@ def watch(
     timeout: float | None = None,
     poll_seconds: float = POLL_SECONDS,
     patience: int = PATIENCE,
+    start_seconds: float = START_SECONDS,
+    grace_seconds: float = GRACE_SECONDS,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Ended:
     """Waits until a run has ended.
 
@@ -59,32 +65,31 @@ def watch(
         on_change: Is told of each step that is in another state than before.
         timeout: Seconds after which to give up. None: never.
         poll_seconds: How long to wait between two looks.
-        patience: Looks in a row that may fail because the server does not answer.
+        patience: Looks in a row that may fail because neither KFP nor Argo's workflow can be seen.
+        start_seconds: How long a pod may be kept from starting.
+        grace_seconds: How long KFP may be behind Argo with the run's end.
+        say: Is told when KFP's API is away, is back, or is not believed.
 
     Raises:
-        ClusterError: Time is up, the server is gone, or there is no such run.
+        ClusterError: Time is up, a pod cannot start, the server is gone, or there is no such run.
     """
-    pods = Pods(kfp.namespace)
+    observer = Observer(kfp, run_id, say, grace_seconds)
     before: dict[str, StepState] = {}
     since = time.monotonic()
-    silent = 0
     while True:
-        try:
-            run = kfp.run(run_id)
-            silent = 0
-        except UnreachableError as error:
-            silent += 1
-            if silent > patience:
-                raise UnreachableError(f"{error}; the run goes on", next_commands(run_id)) from None
-        else:
-            seen = pods.of_run(run_id)
-            steps = progress(run, seen)
+        view = observer.look()
+        if observer.silent > patience:
+            raise UnreachableError(f"{observer.away}; the run goes on", next_commands(run_id))
+        if view.run is not None:
+            steps = progress(view.run, with_lost(view.pods, view.workflow))
             for step in steps:
                 if _told(before.get(step.path)) != _told(step):
                     on_change(step)
                 before[step.path] = step
-            if run.state in ENDED:
-                return _ended(kfp, run, steps, pods, seen)
+            if view.ended:
+                return _ended(kfp, view.run, steps, observer.pods, view.pods)
+            if pod := observer.blocked(view.pods, start_seconds):
+                raise _cannot_start(view.run, pod)
         if timeout is not None and time.monotonic() - since >= timeout:
             raise ClusterError(_out_of_time(timeout, list(before.values())), next_commands(run_id))
         time.sleep(poll_seconds)
@@ -126,6 +131,16 @@ def _out_of_time(seconds: float, steps: list[StepState]) -> str:
     open_steps = [step for step in steps if step.state in ("waiting", "starting", "running")]
     where = "".join(f"; {step.step} is {describe(step)}" for step in open_steps)
     return f"after {seconds:g} s the run is not at its end, and goes on{where}"
+
+
+def _cannot_start(run: Any, pod: Pod) -> ClusterError:
+    what = f"the image {pod.image} cannot be pulled" if pod.lacks_image else "its container cannot be made"
+    mend = "load the image into the cluster, or push it into its registry" if pod.lacks_image else "mend that"
+    return ClusterError(
+        f"{pod_label(run, pod)} cannot start, {what}: {pod.reason}; the run would wait for it without end",
+        f"{mend}, and wait on: fashion runs wait {run.run_id}; "
+        f"or end the run: fashion runs stop {run.run_id}, and submit it with another image: --image IMAGE",
+    )
 
 
 def next_commands(run_id: str) -> str:

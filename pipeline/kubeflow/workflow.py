@@ -1,0 +1,120 @@
+"""Argo's workflow of a run: what really runs in the cluster, whatever KFP's API says of it or does not say.
+
+KFP's tasks are the workflow's nodes, copied by its persistence agent, which may be late or give up.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from types import SimpleNamespace
+from typing import Any
+
+GROUP = {"group": "argoproj.io", "version": "v1alpha1", "plural": "workflows"}
+RUN_LABEL = "pipeline/runid"
+SHUTDOWN = {"spec": {"shutdown": "Terminate"}}
+"""The merge patch that ends a workflow with all its pods, exit handlers included."""
+RUN_STATES = {"Succeeded": "SUCCEEDED", "Failed": "FAILED", "Error": "FAILED"}
+TASK_STATES = RUN_STATES | {"Running": "RUNNING", "Pending": "PENDING", "Skipped": "SKIPPED"}
+"""KFP's words for Argo's phases; a node that is left out because another failed has none."""
+_PREFIX = r"^(task '[^']*' errored: |main: Error \(exit code \d+\)(: |$))"
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """A workflow.
+
+    Args:
+        content: As Kubernetes gives it.
+    """
+
+    content: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return str(self.content["metadata"]["name"])
+
+    @property
+    def run_id(self) -> str:
+        """KFP's id of its run."""
+        return str(self.content["metadata"].get("labels", {}).get(RUN_LABEL, ""))
+
+    @property
+    def end(self) -> str:
+        """KFP's word for its end; an empty text while it goes on."""
+        return RUN_STATES.get(self._status.get("phase", ""), "")
+
+    @property
+    def stopped(self) -> bool:
+        """Whether somebody ended it: KFP sets a deadline that is over, a shutdown is kubectl's or ours."""
+        spec = self.content.get("spec", {})
+        return bool(spec.get("shutdown")) or spec.get("activeDeadlineSeconds") == 0
+
+    @property
+    def faults(self) -> dict[str, str]:
+        """What Argo says of the pods that failed, were lost, or could not be made, by Argo's name of them."""
+        return {
+            self._path(node): re.sub(_PREFIX, "", node.get("message", ""))
+            for node in self._nodes
+            if node.get("type") == "Pod" and node.get("phase") in ("Error", "Failed")
+        }
+
+    @property
+    def has_running_pod(self) -> bool:
+        """Whether a pod of it runs."""
+        return any(node.get("type") == "Pod" and node.get("phase") == "Running" for node in self._nodes)
+
+    def as_run(self, known: Any) -> Any:
+        """The run as KFP's API would show it if it knew what Argo knows.
+
+        Args:
+            known: The run as KFP's API showed it last; without a pipeline if it never did.
+        """
+        history = list(known.state_history or ())
+        if self.stopped:
+            history.append(SimpleNamespace(state="CANCELING"))
+        tasks = [_task(node) for node in self._nodes]  # none where Argo keeps them elsewhere: it had too many
+        return SimpleNamespace(
+            run_id=known.run_id,
+            state=self.end or known.state,
+            state_history=history,
+            created_at=known.created_at or _time(self._status.get("startedAt")),
+            finished_at=_time(self._status.get("finishedAt")) or known.finished_at,
+            pipeline_spec=known.pipeline_spec,
+            runtime_config=known.runtime_config,
+            run_details=SimpleNamespace(task_details=tasks) if tasks else known.run_details,
+        )
+
+    @property
+    def _status(self) -> dict[str, Any]:
+        return self.content.get("status") or {}
+
+    @property
+    def _nodes(self) -> list[dict[str, Any]]:
+        return list((self._status.get("nodes") or {}).values())
+
+    def _path(self, node: dict[str, Any]) -> str:
+        return str(node["name"]).removeprefix(f"{self.name}.")
+
+
+def shutdown_command(namespace: str, run_id: str) -> str:
+    """The command that shuts the workflow of a run down, for whoever has the right to."""
+    found = f"$(kubectl -n {namespace} get workflow -l {RUN_LABEL}={run_id} -o name)"
+    return f'kubectl -n {namespace} patch {found} --type merge -p \'{{"spec":{{"shutdown":"Terminate"}}}}\''
+
+
+def _task(node: dict[str, Any]) -> Any:
+    start = _time(node.get("startedAt"))
+    return SimpleNamespace(
+        display_name=node.get("displayName"),
+        state=TASK_STATES.get(node.get("phase", "")),
+        start_time=start,
+        end_time=_time(node.get("finishedAt")) or start,
+        child_tasks=[SimpleNamespace(pod_name=child) for child in node.get("children") or ()],
+    )
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
