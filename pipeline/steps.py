@@ -100,9 +100,7 @@ def _train(project: Project, params: parameters.Params) -> str:
     tracker = Tracker(project.root, params.tracking.experiment)
     verdict = project.out("validate") / "verdict.json"
     check_validated(verdict, data_version(project.data))  # before a run is made for it
-    description = describe_run(
-        project.data, params.data, params.model, params.train, project.training_state
-    )
+    description = describe_run(project.data, params.data, params.model, params.train, project.training_state)
     with tracker.training(description) as on_epoch:
         training = train(
             data=project.data,
