@@ -19,11 +19,9 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from components.common import idx
-from components.common.tensorflow import fix_environment
 from components.ingest.step import check
 from pipeline import params as parameters
 from pipeline.dataset import manifest
-from pipeline.process import settle_process
 from tests.project import (
     MODEL,
     ROOT,
@@ -40,8 +38,6 @@ os.environ.update(DVC_NO_ANALYTICS="1", GX_ANALYTICS_ENABLED="false", MLFLOW_DIS
 # Without the last, Python writes __pycache__ into the steps' folders, as it does for most users.
 for name in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "DVC_ROOT", "PYTHONDONTWRITEBYTECODE"):
     os.environ.pop(name, None)
-fix_environment()
-settle_process()  # a git hook may run the tests
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

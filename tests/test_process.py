@@ -1,6 +1,7 @@
 """What the surroundings of a process may not change: git's repository, user, home, and the code that runs."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from pipeline.process import GIT_VARIABLES
 from tests.project import ROOT, Project
+from tests.test_image import arguments_of
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -49,7 +51,7 @@ def test_a_hooks_repository_is_untouched_by_the_pipeline_and_by_the_tests(
     before = content(tmp_path / "victim")
     (project.root / ".dvc/config.local").write_text("[core]\n    no_scm = true\n")
 
-    project.fashion("data", **hook)  # asks git, and calls DVC, which may use git from now on
+    project.run("fashion", "data", environment=hook)  # asks git, and calls DVC, which may use git from now on
 
     assert "no_scm" not in (project.root / ".dvc/config.local").read_text()
     script = (
@@ -97,8 +99,8 @@ def test_a_user_id_without_an_account_runs_the_pipeline(
 
 @pytest.fixture
 def foreign(tmp_path: Path) -> Path:
-    """A folder of packages that bear our names, and that of a package of the lock."""
-    for name in ("pipeline", "components", "click"):
+    """A folder of packages that bear our names."""
+    for name in ("pipeline", "components"):
         (tmp_path / "foreign" / name).mkdir(parents=True)
         (tmp_path / "foreign" / name / "__init__.py").write_text("raise ImportError('foreign')")
     return tmp_path / "foreign"
@@ -120,7 +122,9 @@ def launch(code: Path, cwd: Path, python_path: str, *arguments: str) -> subproce
     )
 
 
-def test_packages_of_the_same_names_on_pythonpath_are_not_ours(project: Project, foreign: Path):
+def test_packages_on_pythonpath_are_neither_ours_nor_the_locks(project: Project, foreign: Path):
+    (foreign / "click.py").write_text("raise ImportError('foreign')")
+
     result = launch(project.root, foreign, str(foreign), "--help")
 
     assert result.returncode == 0, result.stderr
@@ -134,3 +138,18 @@ def test_a_copy_on_pythonpath_runs_its_own_code(project: Project):
     result = launch(ROOT, project.root, ".", "--help")
 
     assert "The copy trains" in result.stdout, result.stderr
+
+
+def test_the_images_command_runs_the_images_code(foreign: Path):
+    (made,) = re.findall(r"printf '(.*?)'", " ".join(arguments_of("code", "RUN")))
+    script = made.replace(r"\n", "\n").replace('"/app"', repr(str(ROOT)))
+
+    result = subprocess.run(
+        [sys.executable, "-P", "-c", script, "--help"],
+        env=os.environ | {"PYTHONPATH": str(foreign)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert "Trains, judges and registers" in result.stdout, result.stderr

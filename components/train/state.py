@@ -16,7 +16,7 @@ class DamagedStateError(Exception):
 
 def pack_state(history: list[Any], machines: list[Any], variables: list[Any]) -> bytes:
     """A state: the rows of the epochs done, the machines they were made on, and all variables."""
-    values = {str(number): np.asarray(variable) for number, variable in enumerate(variables)}
+    values: dict[str, Any] = {str(number): np.asarray(variable) for number, variable in enumerate(variables)}
     content = io.BytesIO()
     np.savez(content, history=json.dumps(history), machines=json.dumps(machines), **values)
     return content.getvalue()
