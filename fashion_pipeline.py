@@ -1,7 +1,7 @@
 """The command `fashion`, as a module of its own: it runs the code that lies beside it.
 
-Another package named `pipeline` or `components`, or of another version than the lock's, may come first on a
-user's PYTHONPATH. DVC's copies of the project (`dvc.yaml` sets `PYTHONPATH=.`) have a copy of this file, too.
+A user's PYTHONPATH may name another package `pipeline` or `components`, or other versions than the lock's. DVC's
+copies of the project run their own code: `dvc.yaml` sets `PYTHONPATH=.`, where a copy of this file is found first.
 """
 
 import os
