@@ -1,7 +1,7 @@
 """The command `fashion`, as a module of its own: it runs the code that lies beside it.
 
 A user's PYTHONPATH may name another package `pipeline` or `components`, or other versions than the lock's.
-DVC's copies of the project run their own code: `dvc.yaml` sets `PYTHONPATH=.`, and this file is in a copy, too.
+DVC's copies of the project run their own code: `dvc.yaml` sets `PYTHONPATH=.`, and they have this file, too.
 """
 
 import os
