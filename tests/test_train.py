@@ -14,7 +14,7 @@ from components.common.files import data_version, write_json
 from components.common.saved_model import load_model, predict
 from components.train.batches import training_batches
 from components.train.fit import steps_per_epoch
-from components.train.machine import this_machine
+from components.train.machine import machines_until_the_end, this_machine
 from components.train.precision import resolve
 from components.train.settings import Settings
 from components.train.state import pack_state, unpack_state
@@ -330,6 +330,7 @@ def test_a_stopped_training_goes_on_to_the_same_weights_on_one_core_and_under_an
     result = project.run(sys.executable, "-c", script, environment=HOSTILE | {"HOME": str(hostile_home)})
 
     assert "going on after epoch 1 of 2" in result.stdout
+    assert all(name in result.stderr for name in HOSTILE)
     resumed = project.json("outputs/train/training.json")
     for name in ("weights_digest", "run_key", "machines"):
         assert resumed[name] == whole[name]
@@ -352,3 +353,10 @@ def test_a_training_that_goes_on_on_another_kind_of_machine_does_not_pass_as_und
     assert resumed["run_key"] != whole["run_key"]
     assert "not be bit for bit" in capsys.readouterr().out
     assert not list((tmp_path / "out-state").iterdir())
+
+
+def test_a_training_whose_epochs_are_all_kept_is_of_the_machine_that_made_them():
+    kept = [{"first_epoch": 1} | this_machine() | {"processor": "another"}]
+
+    assert machines_until_the_end(kept, 2, 2) == kept
+    assert machines_until_the_end(kept, 1, 2) == [*kept, {"first_epoch": 2} | this_machine()]
