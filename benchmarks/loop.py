@@ -9,6 +9,7 @@ from tabulate import tabulate
 
 from benchmarks.trial import ROOT
 from components.common import idx
+from components.common.tensorflow import import_tensorflow
 from components.train.models import MODELS, shape_of
 from pipeline.cli import run_command
 from pipeline.steps import Project
@@ -22,6 +23,7 @@ CALLS, STEPS = 6, 50
 @click.option("--rounds", default=3, show_default=True, type=click.IntRange(1, 100))
 def main(model: str, rounds: int) -> None:
     """Times both in turn, and prints images/s and their ratio."""
+    import_tensorflow()
     import keras
     import tensorflow as tf
 

@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[1]
 CODE = (
     "components",
     "pipeline",
+    "fashion_pipeline.py",
     "data",
     "outputs",
     ".dvc",

@@ -20,6 +20,7 @@ from benchmarks.machine import describe_machine
 from benchmarks.trial import ROOT, Curve, reached_after, seconds_until
 from components.common.errors import PipelineError
 from components.common.files import replacing
+from components.common.tensorflow import fix_environment
 from components.train.models import MODELS, shape_of
 from pipeline.cli import run_command
 from pipeline.steps import Project
@@ -93,6 +94,7 @@ def run(contestant: Contestant, seed: int, out: Path) -> Curve:
     if contestant.model:
         command = [sys.executable, "-m", "benchmarks.train", "--one", contestant.model]
         command += ["--epochs", str(contestant.epochs or 0), "--seed", str(seed), "--out", str(out)]
+    fix_environment()
     environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"}
     if subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode:
         raise PipelineError(f"{contestant.name} failed", "`fashion data` obtains the data")

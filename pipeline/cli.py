@@ -13,6 +13,7 @@ from components.train.models import MODEL_NAMES, MODELS
 from pipeline.bucket_cli import bucket
 from pipeline.kubeflow.cli import runs, schedule, submit
 from pipeline.kubeflow.commands import compile_, doctor, run_local
+from pipeline.process import settle_process
 from pipeline.steps import STEP_NAMES, Project
 from pipeline.store import project_root
 
@@ -241,6 +242,7 @@ def main() -> None:
 
 def run_command(command: click.Command) -> None:
     """Runs a command; a fault that the user can mend is two lines, not a traceback."""
+    settle_process()
     if isinstance(sys.stdout, TextIOWrapper):  # progress shows in a log file, too
         sys.stdout.reconfigure(line_buffering=True)
     try:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.common.errors import counted, first_line
-from components.common.files import read_json
+from components.common.files import data_version, read_json
 from pipeline import params as parameters
 
 if TYPE_CHECKING:
@@ -96,9 +96,9 @@ def _train(project: Project, params: parameters.Params) -> str:
     from pipeline.tracking import Tracker
 
     tracker = Tracker(project.root, params.tracking.experiment)
-    description = describe_run(project.data, params.data, params.model, params.train)
     verdict = project.out("validate") / "verdict.json"
-    check_validated(verdict, description["data_version"])  # before a run is made for it
+    check_validated(verdict, data_version(project.data))  # before a run is made for it
+    description = describe_run(project.data, params.data, params.model, params.train, project.training_state)
     with tracker.training(description) as on_epoch:
         training = train(
             data=project.data,

@@ -21,6 +21,7 @@ TRAIN_EACH, TEST_EACH = 200, 50
 CODE = (
     "components",
     "pipeline",
+    "fashion_pipeline.py",
     "dvc.yaml",
     "params.yaml",
     "data.dvc",

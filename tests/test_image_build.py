@@ -67,6 +67,14 @@ class TestTag:
         assert tag(repository) == short
         assert tag(repository, "gpu") == f"{short}-gpu"
 
+    def test_is_of_this_repository_in_another_ones_hook(self, repository: Path, tmp_path: Path) -> None:
+        other = tmp_path / "other"
+        other.mkdir()
+        git(other, "init", "--quiet")
+        git(other, "commit", "--quiet", "--allow-empty", "--message", "other")
+        hook = {"GIT_DIR": str(other / ".git"), "GIT_INDEX_FILE": str(other / ".git/index")}
+        assert build(repository, "tag", "cpu", **hook).stdout.strip() == f"fashion-pipeline:{tag(repository)}"
+
     def test_what_is_not_in_the_image_does_not_matter(self, repository: Path) -> None:
         clean = tag(repository)
         (repository / "README.md").write_text("other")

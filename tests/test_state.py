@@ -57,7 +57,7 @@ def test_a_stopped_training_goes_on_from_the_bucket_to_the_same_weights(
 
     with pytest.raises(StoppedError):
         run(state, stop_in_epoch_2)
-    assert open_storage(state).names() == [f"{whole['run_key']}.npz"]
+    assert open_storage(state).names() == [f"{whole['state_key']}.npz"]
     seen: list[float] = []
     resumed = run(state, lambda row: seen.append(row["epoch"]))
 

@@ -1,5 +1,7 @@
 """Training: the stream of batches, the layers, determinism, and what stops it."""
 
+import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +14,27 @@ from components.common.files import data_version, write_json
 from components.common.saved_model import load_model, predict
 from components.train.batches import training_batches
 from components.train.fit import steps_per_epoch
+from components.train.machine import machines_until_the_end, this_machine
 from components.train.precision import resolve
 from components.train.settings import Settings
+from components.train.state import pack_state, unpack_state
 from components.train.step import describe_run, train
 from pipeline.params import ModelParams, Params
 from tests.project import Project
 
 
-def run(data: Path, out: Path, params: Params, **changes: Any) -> dict[str, Any]:
+class StoppedError(Exception):
+    pass
+
+
+def stop_in_epoch_2(row: dict[str, float]) -> None:
+    if row["epoch"] == 2:  # the state of this epoch is not yet kept
+        raise StoppedError
+
+
+def run(
+    data: Path, out: Path, params: Params, on_epoch: Any = lambda row: None, **changes: Any
+) -> dict[str, Any]:
     validation = out.parent / f"{out.name}-validation.json"
     write_json(validation, {"verdict": "passed", "data_version": data_version(data)})
     return train(
@@ -30,7 +45,7 @@ def run(data: Path, out: Path, params: Params, **changes: Any) -> dict[str, Any]
         data_params=params.data,
         model_params=params.model,
         train_params=params.train.model_copy(update=changes),
-        on_epoch=lambda row: None,
+        on_epoch=on_epoch,
     )
 
 
@@ -247,3 +262,101 @@ def test_the_key_of_a_run_depends_on_data_and_parameters_alone(
 
     assert key(subset, 2) == key(subset, 2)
     assert len({key(subset, 2), key(subset, 3), key(real_data, 2)}) == 3
+
+
+def test_the_key_of_a_run_depends_on_the_machine_too(
+    subset: Path, subset_params: Params, monkeypatch: pytest.MonkeyPatch
+):
+    def keys() -> tuple[str, str]:
+        found = describe_run(subset, subset_params.data, subset_params.model, subset_params.train)
+        return found["run_key"], found["state_key"]
+
+    monkeypatch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0})
+    one = keys()
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
+    two = keys()
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "1")
+
+    assert one[0] != two[0]
+    assert one[1] == two[1]
+    assert keys() == one
+
+
+def test_a_machine_is_known_by_what_decides_about_arithmetic(tmp_path: Path):
+    (tmp_path / "cpuinfo").write_text(
+        "processor\t: 0\nvendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t\t: 85\ncpu MHz\t\t: 2500.1\n"
+        "flags\t\t: fpu avx2 fma aes avx512f\n\nprocessor\t: 1\nvendor_id\t: other\n"
+    )
+
+    machine = this_machine(tmp_path / "cpuinfo")
+
+    assert machine["processor"].endswith(", vendor_id GenuineIntel, cpu family 6, model 85")
+    assert machine["instructions"] == ["avx2", "avx512f", "fma"]
+    assert machine["gpus"] == []
+
+
+HOSTILE = {
+    "KERAS_BACKEND": "torch",
+    "KERAS_MAX_EPOCHS": "1",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "TF_ENABLE_ONEDNN_OPTS": "0",
+    "TF_USE_LEGACY_KERAS": "1",
+}
+
+
+@pytest.fixture
+def hostile_home(tmp_path: Path) -> Path:
+    """A home folder whose Keras settings are not ours."""
+    settings = {"backend": "jax", "floatx": "float16", "epsilon": 0.1, "image_data_format": "channels_first"}
+    home = tmp_path / "home"
+    (home / ".keras").mkdir(parents=True)
+    (home / ".keras/keras.json").write_text(json.dumps(settings))
+    return home
+
+
+def test_a_stopped_training_goes_on_to_the_same_weights_on_one_core_and_under_any_settings(
+    project: Project, subset: Path, subset_params: Params, hostile_home: Path, tmp_path: Path
+):
+    whole = project.json("outputs/train/training.json")
+    with pytest.raises(StoppedError):
+        run(subset, tmp_path / "out", subset_params, stop_in_epoch_2)
+    (tmp_path / "out-state").rename(project.root / "outputs/.training")
+    script = (
+        "import os, sys; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+        "sys.argv = ['fashion', 'step', 'train']; from pipeline.cli import main; main()"
+    )
+
+    result = project.run(sys.executable, "-c", script, environment=HOSTILE | {"HOME": str(hostile_home)})
+
+    assert "going on after epoch 1 of 2" in result.stdout
+    assert all(name in result.stderr for name in HOSTILE)
+    resumed = project.json("outputs/train/training.json")
+    for name in ("weights_digest", "run_key", "machines"):
+        assert resumed[name] == whole[name]
+
+
+def test_a_training_that_goes_on_on_another_kind_of_machine_does_not_pass_as_undisturbed(
+    subset: Path, subset_params: Params, tmp_path: Path, trained: Project, capsys: pytest.CaptureFixture[str]
+):
+    whole = trained.json("outputs/train/training.json")
+    with pytest.raises(StoppedError):
+        run(subset, tmp_path / "out", subset_params, stop_in_epoch_2)
+    (kept,) = (tmp_path / "out-state").iterdir()
+    history, (machine,), variables = unpack_state(kept.read_bytes())
+    other = machine | {"processor": "another", "threads": 64}
+    kept.write_bytes(pack_state(history, [other], variables))
+
+    resumed = run(subset, tmp_path / "out", subset_params)
+
+    assert resumed["machines"] == [other, machine | {"first_epoch": 2}]
+    assert resumed["run_key"] != whole["run_key"]
+    assert "not be bit for bit" in capsys.readouterr().out
+    assert not list((tmp_path / "out-state").iterdir())
+
+
+def test_a_training_whose_epochs_are_all_kept_is_of_the_machine_that_made_them():
+    kept = [{"first_epoch": 1} | this_machine() | {"processor": "another"}]
+
+    assert machines_until_the_end(kept, 2, 2) == kept
+    assert machines_until_the_end(kept, 1, 2) == [*kept, {"first_epoch": 2} | this_machine()]

@@ -9,17 +9,44 @@ from types import ModuleType
 from components.common.errors import PipelineError
 
 PACKAGES = ("tensorflow", "tensorflow-cpu")
+DECIDING = ("TF_", "TF2_", "KERAS_", "ONEDNN_", "DNNL_", "XLA_", "NVIDIA_TF32_", "CUBLAS_")
+"""Variables by which the environment changes what TensorFlow and Keras compute, by how their names begin."""
+HARMLESS = (
+    *("TF_CPP_", "TF_FORCE_GPU_ALLOW_GROWTH", "TF_GPU_ALLOCATOR", "TF_GPU_THREAD_"),  # logs, memory
+    "TF_NUM_",  # numbers of threads; that of a training is part of its description
+    *("TF_CLI_", "TF_DATA_DIR", "TF_INPUT", "TF_IN_AUTOMATION", "TF_LOG", "TF_PLUGIN_"),  # Terraform's
+    *("TF_REGISTRY_", "TF_TOKEN_", "TF_VAR_", "TF_WORKSPACE"),
+)
+"""Those of them that change nothing, or nothing unseen."""
+FIXED = {"KERAS_BACKEND": "tensorflow", "KERAS_HOME": f"{os.devnull}/keras", "TF2_BEHAVIOR": "1"}
+"""Keras on TensorFlow 2, with its own defaults: its home, a folder that cannot be, holds no `keras.json`."""
+
+
+def fix_environment() -> None:
+    """Makes TensorFlow and Keras compute the same whatever the environment or a home folder says.
+
+    It holds for processes that are started later, too. What was set otherwise is said in a line.
+    """
+    found = {name for name in os.environ if name.startswith(DECIDING) and not name.startswith(HARMLESS)}
+    ignored = sorted(name for name in found if os.environ[name] != FIXED.get(name))
+    for name in found:
+        del os.environ[name]
+    os.environ |= FIXED
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if ignored:
+        print(f"not heeded, since it may change a model's weights: {', '.join(ignored)}", file=sys.stderr)
 
 
 def import_tensorflow() -> ModuleType:
-    """Imports TensorFlow without its notices on standard error, which no setting of its own hides.
+    """Imports TensorFlow in a fixed environment, as the last that is needed before `import keras`.
 
-    What it wrote is shown when the import fails.
+    Its notices on standard error, which no setting of its own hides, are shown when the import fails.
 
     Raises:
         PipelineError: TensorFlow is not installed.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if "tensorflow" not in sys.modules:  # later is too late, and finds what TensorFlow itself has set
+        fix_environment()
     tensorflow_version()
     sys.stderr.flush()
     standard_error = os.dup(2)

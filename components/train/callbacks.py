@@ -1,19 +1,16 @@
 """What happens after each epoch: the log, and the state to go on from."""
 
-import io
-import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
-from zipfile import BadZipFile
 
 import keras
-import numpy as np
 from tqdm import tqdm
 
 from components.common.errors import StorageError, TrainingError
 from components.common.storage import open_storage
+from components.train.state import DamagedStateError, pack_state, unpack_state
 
 Row = dict[str, float]
 
@@ -97,10 +94,12 @@ class TrainingState(keras.callbacks.Callback):  # type: ignore[misc]
 
     Args:
         place: A file's path or `s3://BUCKET/KEY`, named after the content of this training.
+        machines: What is kept beside it, of the machines that it was made on.
     """
 
-    def __init__(self, place: str) -> None:
+    def __init__(self, place: str, machines: Sequence[dict[str, Any]] = ()) -> None:
         super().__init__()
+        self.machines = list(machines)
         folder, _, self.name = place.rpartition("/")
         self.storage = open_storage(folder)
         self.history: list[Row] = []
@@ -114,29 +113,22 @@ class TrainingState(keras.callbacks.Callback):  # type: ignore[misc]
         content = self.storage.read(self.name)
         if content is None:
             return 0
-        model.optimizer.build(model.trainable_variables)
-        variables = _variables(model)
         try:
-            with np.load(io.BytesIO(content)) as state:
-                history = json.loads(str(state["history"]))
-                values = [state[str(number)] for number in range(len(variables))]
-        except (EOFError, ValueError, KeyError, BadZipFile):
+            history, _, values = unpack_state(content)
+        except DamagedStateError:
             print(f"the state kept in {self.storage.place(self.name)} is damaged: training begins anew")
             return 0
-        for variable, value in zip(variables, values, strict=True):
+        model.optimizer.build(model.trainable_variables)
+        for variable, value in zip(_variables(model), values, strict=True):
             variable.assign(value)
         self.history.extend(history)
         return len(history)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Keeps the state."""
-        values: dict[str, Any] = {
-            str(number): np.asarray(v) for number, v in enumerate(_variables(self.model))
-        }
-        content = io.BytesIO()
-        np.savez(content, history=json.dumps(self.history), **values)
+        content = pack_state(self.history, self.machines, _variables(self.model))
         try:
-            self.storage.write(self.name, content.getvalue())
+            self.storage.write(self.name, content)
         except StorageError as error:
             tqdm.write(f"the state after epoch {epoch + 1} is not kept, training goes on: {error}")
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from components.common import idx
 from components.common.errors import TrainingError
+from components.common.tensorflow import import_tensorflow
 from components.train.models import Builder, Entry
 from components.train.precision import resolve
 from components.train.settings import Settings, Shape
@@ -35,6 +36,7 @@ def fit(
     seed: int,
     on_epoch: Callable[[Row], None],
     state: str,
+    machines: Sequence[dict[str, Any]] = (),
 ) -> tuple[keras.Model, list[Row]]:
     """Trains a network, from the last epoch that an earlier, killed call has kept in `state`.
 
@@ -48,6 +50,7 @@ def fit(
         on_epoch: Called with each epoch's row.
         state: Path or `s3://BUCKET/KEY` of what keeps the state after each epoch, named after the
             content of this training.
+        machines: What is kept there of the machines.
 
     Returns:
         The network, from raw images to logits, and the rows of its epochs.
@@ -56,6 +59,7 @@ def fit(
         TrainingError: The loss is not finite.
         StorageError: What `state` names cannot be read.
     """
+    import_tensorflow()
     import keras
     import tensorflow as tf
 
@@ -86,7 +90,7 @@ def fit(
             steps_per_execution=steps_per_execution,
             jit_compile=xla,
         )
-        keeper = TrainingState(state)
+        keeper = TrainingState(state, machines)
         epochs_done = keeper.restore(network)
         if epochs_done:
             print(f"going on after epoch {epochs_done} of {settings.epochs}, kept by a run that was stopped")

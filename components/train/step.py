@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import platform
 import resource
 from collections.abc import Callable
 from dataclasses import asdict
@@ -23,8 +22,10 @@ from components.common.files import (
 )
 from components.common.tensorflow import import_tensorflow, tensorflow_version
 from components.train.fit import exported, fit, hold_out
+from components.train.machine import machines_until_the_end, thread_count
 from components.train.models import MODELS, settings_of, shape_of
 from components.train.precision import resolve
+from components.train.state import kept_machines
 
 if TYPE_CHECKING:
     from pipeline.params import DataParams, ModelParams, TrainParams
@@ -44,13 +45,27 @@ OnEpoch = Callable[[dict[str, float]], None]
 
 
 def describe_run(
-    data: Path, data_params: DataParams, model_params: ModelParams, train_params: TrainParams
+    data: Path,
+    data_params: DataParams,
+    model_params: ModelParams,
+    train_params: TrainParams,
+    state: str | None = None,
 ) -> dict[str, Any]:
     """All that decides the weights, with the key under which the run is found again.
 
-    The key is of the content alone: data, parameters with the model's own settings and `precision`
-    resolved, the sources of training, the version of TensorFlow, architecture and number of GPUs. Time,
-    host and folder are not in it.
+    The key is of the content: data, parameters with the model's own settings and `precision` resolved, the
+    sources of training, the versions of the libraries, and the kinds of machines. Time, host and folder are
+    not in it. `state_key` is that of all but the machines: a training may go on on another one.
+
+    Args:
+        data: Folder of the four IDX files.
+        data_params: Shape and statistics of the data.
+        model_params: Which network.
+        train_params: How it is trained.
+        state: What `train` is given: a training that is kept there was begun on a machine of its own.
+
+    Raises:
+        StorageError: What `state` names cannot be read.
     """
     settings = asdict(settings_of(model_params, train_params))
     settings["precision"] = resolve(settings["precision"])
@@ -63,10 +78,11 @@ def describe_run(
             "train": train_params.model_dump() | settings,
         },
         "libraries": {"keras": version("keras"), "tensorflow": tensorflow_version()},
-        "processor": platform.machine(),
-        "gpus": len(list(Path("/dev").glob("nvidia[0-9]*"))),
     }
-    return {"run_key": content_key(inputs), **inputs}
+    key = content_key(inputs)
+    kept, epochs_done = kept_machines(f"{state}/{key}.npz") if state else ([], 0)
+    machines = {"machines": machines_until_the_end(kept, epochs_done, settings["epochs"])}
+    return {"run_key": content_key(inputs | machines), "state_key": key, **inputs, **machines}
 
 
 def code_version() -> str:
@@ -94,8 +110,8 @@ def train(
         out: Folder that receives `model.keras` (uint8 `(n, height, width)` to float32
             probabilities `(n, classes)`, standard Keras layers only), `training.json` and `history.csv`.
         state: Folder or `s3://BUCKET/PREFIX` that keeps the state after each epoch until the training
-            has ended. Killed and called again with the same inputs, it goes on from there, to the same
-            weights.
+            has ended. Killed and called again with the same inputs, it goes on from there: to the same
+            weights, unless the kind of processor or GPU has changed, which is then part of the `run_key`.
         data_params: Shape and statistics of the data.
         model_params: Which network.
         train_params: How it is trained, where the model's own settings are not wanted.
@@ -110,7 +126,7 @@ def train(
         DataError: A file is damaged or not of the declared shape.
         StorageError: The disk is full, or what `state` names cannot be read.
     """
-    run = describe_run(data, data_params, model_params, train_params)
+    run = describe_run(data, data_params, model_params, train_params, state)
     check_validated(validation, run["data_version"])
     images, labels = idx.read_split(data, "train", len(data_params.classes))
     if images.shape[1:] != (data_params.height, data_params.width):
@@ -120,14 +136,14 @@ def train(
             "mend data.height and data.width in params.yaml, and submit the run again",
         )
 
-    import_tensorflow()
+    _go_on_as_begun(run["machines"])
     from components.common.saved_model import weights_digest
     from components.train.callbacks import TrainingState
     from components.train.network import megaflops
 
     entry, settings = MODELS[model_params.name], settings_of(model_params, train_params)
     shape = shape_of(data_params, settings)
-    kept = f"{state}/{run['run_key']}.npz"
+    kept = f"{state}/{run['state_key']}.npz"
     rows, held = hold_out(labels, train_params.validation_images, train_params.seed)
     try:
         network, history = fit(
@@ -139,6 +155,7 @@ def train(
             seed=train_params.seed,
             on_epoch=on_epoch,
             state=kept,
+            machines=run["machines"],
         )
     except TrainingError:  # going on from there would only end here again
         TrainingState(kept).remove()
@@ -169,6 +186,19 @@ def train(
         write_json(stage / "training.json", training)
     TrainingState(kept).remove()
     return training
+
+
+def _go_on_as_begun(machines: list[dict[str, Any]]) -> None:
+    """Gives TensorFlow the threads of the training's last machine, and says what has changed since then."""
+    threads = machines[-1]["threads"]
+    if threads != thread_count():
+        print(f"going on with {threads} threads, as it began: another number gives other weights")
+        import_tensorflow().config.threading.set_intra_op_parallelism_threads(threads)
+    if len(machines) > 1:
+        print(
+            "begun on another kind of machine: the weights will not be bit for bit those of an undisturbed "
+            "training (`machines` in training.json)"
+        )
 
 
 def check_validated(validation: Path, version_: str) -> None:
