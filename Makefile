@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in .venv/bin/python python3 python3.12 python3.11 python
 TENSORFLOW ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Other code than this folder's, and the repository of a git hook that calls make, are not for what runs here.
-unexport PYTHONHOME PYTHONPATH $(shell git rev-parse --local-env-vars 2>/dev/null)
+unexport PYTHONHOME PYTHONPATH PYTHONSAFEPATH $(shell git rev-parse --local-env-vars 2>/dev/null)
 
 .PHONY: help setup run test test-slow e2e lint ui leaderboard seeds bench bench-train bench-loop image image-gpu lock clean
 .DEFAULT_GOAL := help

@@ -7,6 +7,11 @@ from pathlib import Path
 from components.common.errors import PipelineError
 
 CODE_ROOT = Path(__file__).parents[1]
+CODE = (
+    *("components", "pipeline", "fashion_pipeline.py", "params.yaml", "dvc.yaml", "data.dvc"),
+    *("pyproject.toml", "requirements"),
+)
+"""What decides a run's result; what the pipeline itself writes (lock, metrics) does not make it dirty."""
 TIMEOUT_SECONDS = 60
 
 
@@ -14,8 +19,6 @@ def git_version() -> dict[str, str]:
     """The commit of the code that runs, and whether it or its parameters differ (in an image: it alone).
 
     Empty without git.
-
-    What the pipeline itself writes (lock, metrics) does not make the code dirty.
 
     Raises:
         PipelineError: There is a repository, but git refuses to read it.
@@ -26,8 +29,7 @@ def git_version() -> dict[str, str]:
     if not commit:  # an image has no git, but the commit that it was built from
         commit, dirty, _ = os.environ.get("FASHION_COMMIT", "").partition("-dirty-")
         return {"mlflow.source.git.commit": commit, "git.dirty": str(bool(dirty)).lower()} if commit else {}
-    code = ("components", "pipeline", "params.yaml", "dvc.yaml", "data.dvc", "pyproject.toml", "requirements")
-    return {"mlflow.source.git.commit": commit, "git.dirty": str(is_changed(*code)).lower()}
+    return {"mlflow.source.git.commit": commit, "git.dirty": str(is_changed(*CODE)).lower()}
 
 
 def is_changed(*paths: str) -> bool:

@@ -258,7 +258,7 @@ def test_names_are_changed_in_one_place(name, tmp_path):
         "AWS_DEFAULT_REGION": "eu-west-1",
     }
     server = variables(pods(copied / name)["mlflow"]["spec"]["containers"][0])
-    assert server["MLFLOW_ARTIFACTS_DESTINATION"] == "s3://acme/mlflow"
+    assert server["MLFLOW_ARTIFACTS_DESTINATION"] == "s3-proxied://acme/mlflow"
     assert "us-east-1" not in str(after)
 
 

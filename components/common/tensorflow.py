@@ -34,7 +34,7 @@ def fix_environment() -> None:
     os.environ |= FIXED
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if ignored:
-        print(f"not heeded, since it may change a model's weights: {', '.join(ignored)}", file=sys.stderr)
+        print(f"ignored, since it may change a model's weights: {', '.join(ignored)}", file=sys.stderr)
 
 
 def import_tensorflow() -> ModuleType:

@@ -11,13 +11,12 @@ from datetime import datetime
 
 import click
 
-from components.common.errors import PipelineError, TrackingError, first_line
+from components.common.errors import PipelineError, first_line
 from components.common.storage import open_storage
 from pipeline.kubeflow.client import ENDED, Kfp
 from pipeline.kubeflow.notes import notes_of
 from pipeline.kubeflow.pods import Pods, state_location
 from pipeline.kubeflow.progress import was_stopped
-from pipeline.server import check_server
 
 PAGE = 1000
 """Runs in an answer of MLflow."""
@@ -92,6 +91,7 @@ def from_mlflow(run_ids: Sequence[str]) -> dict[str, Judged]:
     if not uri or not run_ids:
         return {}
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
     from mlflow import MlflowClient
     from mlflow.entities import Run, ViewType
@@ -111,7 +111,6 @@ def from_mlflow(run_ids: Sequence[str]) -> dict[str, Judged]:
                 known[run_id] = Judged(accuracy, DELETED if deleted else word)
 
     try:
-        check_server(uri)
         client, token = MlflowClient(uri), None
         experiments = client.search_experiments(ViewType.ALL)
         ids = [experiment.experiment_id for experiment in experiments]
@@ -120,7 +119,7 @@ def from_mlflow(run_ids: Sequence[str]) -> dict[str, Judged]:
             for run in page:
                 take(run)
             token = page.token or ""
-    except (TrackingError, MlflowException, OSError) as error:
+    except (MlflowException, OSError) as error:
         click.echo(f"no accuracies from MLflow: {first_line(error)}", err=True)
     return known
 
