@@ -42,7 +42,11 @@ class StoppedError(Exception):
 
 
 @pytest.mark.parametrize(
-    ("after", "changes"), [(1, {"shift": 1, "cutout": 4}), (2, {"optimizer": "adam", "learning_rate": 0.001})]
+    ("after", "changes"),
+    [
+        (1, {"shift": 1, "cutout": 4}),
+        pytest.param(2, {"optimizer": "adam", "learning_rate": 0.001}, marks=pytest.mark.slow),
+    ],
 )
 def test_a_stopped_training_goes_on_to_the_same_weights(
     subset: Path, tmp_path: Path, after: int, changes: dict[str, Any]

@@ -223,6 +223,7 @@ def test_a_summary_before_the_first_run_says_what_to_do(subset: Path, tmp_path: 
     assert "dvc repro" in result.stderr
 
 
+@pytest.mark.slow
 def test_a_store_that_was_moved_is_refused_and_not_written_to_its_old_place(project: Project, tmp_path: Path):
     project.fashion("run")
     moved = Project(tmp_path / "moved", project.environment)

@@ -135,6 +135,7 @@ def test_changed_code_is_not_served_from_the_cache_and_a_failed_step_is_named(lo
     assert "chosen" in run.data.tags.values()
 
 
+@pytest.mark.slow
 def test_a_sweep_registers_the_best_by_validation_once(local: Project):
     output = local.fashion(
         "run-local", "--sweep", "train.epochs=1", "--sweep", "train.epochs=2 train.batch_size=50"
