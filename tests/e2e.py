@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from components.common import idx
+from components.common.errors import ExitCode
 from components.common.files import data_version, file_digest
 from components.common.storage import open_storage
 from tests.e2e_cluster import (
@@ -181,6 +182,23 @@ def test_without_enough_gpus_training_waits_and_says_why(cluster: Cluster):
     assert "Insufficient nvidia.com/gpu" in result.stdout
     assert result.returncode != 0
     assert cluster.fashion("runs", "stop", run_id).returncode == 0
+
+
+def test_without_its_image_a_run_is_not_waited_for_and_can_be_ended(cluster: Cluster):
+    """The exit handler's pod has the same image: KFP alone would never end the run."""
+    missing = "fashion-pipeline:000000000000"
+    waited = cluster.fashion("submit", "--wait", *SMALL, *QUICK, *LOW, *seed(7), "--image", missing)
+    run_id = run_id_of(waited.stdout)
+
+    assert waited.returncode == ExitCode.CLUSTER
+    assert cluster.fashion("runs", "stop", run_id).returncode == 0
+
+    workflows = json.loads(
+        kubectl("-n", NAMESPACE, "get", "workflows", "-l", f"pipeline/runid={run_id}", "-o", "json")
+    )
+    (workflow,) = workflows["items"]
+    assert workflow["status"]["phase"] in ("Failed", "Error")
+    assert [pod for pod in cluster.pods(run_id) if pod["status"]["phase"] in ("Pending", "Running")] == []
 
 
 def test_a_schedule_fires(cluster: Cluster):
