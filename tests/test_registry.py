@@ -185,7 +185,7 @@ def test_a_version_of_the_same_weights_that_is_made_meanwhile_stays_the_only_one
         client.create_model_version(MODEL, first.source, first.run_id, tags=first.tags, model_id=model)
         return first.source, model
 
-    monkeypatch.setattr(register, "_log_model", log_model)
+    monkeypatch.setattr(register, "log_model", log_model)
     outputs = served.root / "outputs"
 
     result = register.register(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -15,14 +14,13 @@ from components.common.errors import (
     PipelineError,
     TrackingError,
     first_line,
-    redacted,
 )
 from components.common.files import content_key, data_version, read_json, write_json
-from components.common.saved_model import load_model, predict
-from components.common.tensorflow import import_tensorflow, tensorflow_requirement
+from components.common.saved_model import predict
+from components.common.tensorflow import import_tensorflow
+from components.register.logged_model import log_model
 
 if TYPE_CHECKING:
-    import keras
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
@@ -105,7 +103,7 @@ def register(
             write_json(out, asdict(result))
             return result
         if found is None:
-            source, model_id = _log_model(client, trained, digest, run_id, data)
+            source, model_id = log_model(client, trained, digest, run_id, data)
             made = _create_version(
                 client,
                 model_name,
@@ -160,67 +158,6 @@ def find_version(client: MlflowClient, model_name: str, weights_digest: str) -> 
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise  # a server in trouble has not lost the files
     return None
-
-
-def _log_model(client: MlflowClient, trained: Path, digest: str, run_id: str, data: Path) -> tuple[str, str]:
-    """Logs the model to its run, in the run's own experiment, and returns its URI and id."""
-    import_tensorflow()
-    import keras
-    import numpy as np
-    from mlflow.models import Model, ModelSignature
-    from mlflow.types import Schema, TensorSpec
-
-    keras.utils.disable_interactive_logging()  # MLflow predicts the example, with a bar
-    model = load_model(trained / "model.keras", digest)
-    _, height, width = model.input_shape
-    signature = ModelSignature(
-        inputs=Schema([TensorSpec(np.dtype("uint8"), (-1, height, width))]),
-        outputs=Schema([TensorSpec(np.dtype("float32"), (-1, model.output_shape[1]))]),
-    )
-    images, _ = idx.read_split(data, "test")
-    run = client.get_run(run_id)
-    # Left to itself, `Model.log` would take the experiment that the environment says is the active one.
-    logged = client.create_logged_model(
-        run.info.experiment_id,
-        name="model",
-        source_run_id=run_id,
-        tags={"weights_digest": digest},
-        params=run.data.params,
-    )
-    try:
-        info = Model.log(
-            artifact_path=None,
-            run_id=run_id,
-            model_id=logged.model_id,
-            flavor=_KerasFlavor,
-            keras_model=model,
-            signature=signature,
-            input_example=images[:2],
-            pip_requirements=[
-                tensorflow_requirement(),
-                f"keras=={version('keras')}",
-                f"numpy=={version('numpy')}",
-            ],
-        )
-    except Exception as error:  # each kind of artifact store has errors of its own
-        raise TrackingError(
-            f"the model cannot be kept in {redacted(logged.artifact_location)}: {first_line(error)}",
-            "give this machine access to it, or start the server with --serve-artifacts; "
-            "then run the same command again",
-            f"start the server with --serve-artifacts, as infra/kubernetes does; {SUBMIT_ANEW}",
-        ) from error
-    return info.model_uri, info.model_id
-
-
-class _KerasFlavor:
-    """`mlflow.keras`, which in MLflow 3.17 writes the input example into a folder that it makes later."""
-
-    @staticmethod
-    def save_model(path: str, keras_model: keras.Model, **options: Any) -> None:
-        import mlflow
-
-        Path(path).mkdir(parents=True)
-        mlflow.keras.save_model(keras_model, path, **options)
 
 
 def _create_version(
