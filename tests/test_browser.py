@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
@@ -21,17 +22,24 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def ui(trained: Project) -> Iterator[str]:
+def printed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file that receives what `fashion ui` prints."""
+    return tmp_path_factory.mktemp("ui") / "stdout"
+
+
+@pytest.fixture(scope="module")
+def ui(trained: Project, printed: Path) -> Iterator[str]:
     """The UI as `make ui` starts it."""
     port = free_port()
-    process = subprocess.Popen(
-        ["fashion", "ui", "--port", str(port)],
-        cwd=trained.root,
-        env=trained.environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    with printed.open("wb") as output:
+        process = subprocess.Popen(
+            ["fashion", "ui", "--port", str(port)],
+            cwd=trained.root,
+            env=trained.environment,
+            stdout=output,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
     try:
         wait_for_http(f"http://127.0.0.1:{port}/health", process)
         yield f"http://127.0.0.1:{port}"
@@ -58,6 +66,19 @@ def page(ui: str) -> Iterator[Page]:
 def run(trained: Project) -> dict[str, str]:
     registration: dict[str, str] = trained.json("mlruns/registration.json")
     return registration
+
+
+def test_a_browser_that_was_never_there_opens_the_view_of_training(page: Page, ui: str, printed: Path):
+    address = printed.read_text().partition("MLflow UI: ")[2].split()[0]
+    assert address.startswith(ui)
+    browser = page.context.browser
+    assert browser
+    with browser.new_context() as fresh:
+        opened = fresh.new_page()
+        opened.goto(address)
+
+        expect(opened.get_by_text("Runs", exact=True).first).to_be_visible()
+        expect(opened.get_by_text("Judges", exact=True)).to_have_count(0)
 
 
 def test_the_run_list_shows_the_run(page: Page, ui: str, trained: Project):
