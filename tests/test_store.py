@@ -18,7 +18,7 @@ from pipeline import steps
 from pipeline.artifacts import check_artifacts
 from pipeline.store import sqlite_file, tracking_uri
 from pipeline.tracking import Tracker
-from tests.conftest import Server, runs, serving
+from tests.conftest import Server, runs, serving, versions
 from tests.project import MODEL, Project, without_store
 from tests.servers import NO_KEYS, set_environment
 
@@ -170,3 +170,26 @@ def test_a_deleted_run_of_the_same_content_is_restored(
 
     (after,) = runs(client)
     assert after.info.run_id == before.info.run_id == client.get_model_version(MODEL, "1").run_id
+
+
+def test_a_version_whose_model_lies_in_the_experiment_default_stays_the_one_of_its_weights(
+    served: Project, client: MlflowClient, mlflow_server: Server, tmp_path: Path
+):
+    """That is where registration put it once."""
+    first = client.get_model_version(MODEL, "1")
+    uri = client.get_model_version_download_uri(MODEL, "1")
+    copy = download_artifacts(uri, dst_path=str(tmp_path / "copy"), tracking_uri=client.tracking_uri)
+    model = client.create_logged_model("0", name="model")
+    client.log_model_artifacts(model.model_id, copy)
+    client.finalize_logged_model(model.model_id, "READY")
+    client.delete_model_version(MODEL, "1")
+    old = client.create_model_version(
+        MODEL, f"models:/{model.model_id}", first.run_id, first.tags, model_id=model.model_id
+    )
+
+    with set_environment({"MLFLOW_TRACKING_URI": mlflow_server.url}):
+        project = steps.Project(served.root)
+        steps.run_step("register", project, project.params())
+
+    assert versions(client) == [int(old.version)]
+    assert client.get_registered_model(MODEL).aliases == {"champion": old.version}
