@@ -10,8 +10,18 @@ from pathlib import Path
 
 
 def main() -> None:
-    """Runs `fashion` with this folder first on the path and nothing else of PYTHONPATH, in children too."""
+    """Runs `fashion` with this folder first on the path and nothing else of PYTHONPATH, in children too.
+
+    In another copy of the project it refuses to: the copy's code is not this one.
+    """
     root = Path(__file__).resolve().parent
+    here = Path.cwd()
+    project = next((folder for folder in (here, *here.parents) if (folder / "params.yaml").is_file()), root)
+    if project != root and (project / "fashion_pipeline.py").is_file():  # an activated .venv that was copied
+        sys.exit(
+            f"error: this `fashion` runs the code of {root}, not of the project in {project}\n"
+            f"what to do: `make setup` there, and then `source {project}/.venv/bin/activate`"
+        )
     named = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
     foreign = {Path(folder).resolve() for folder in named if not Path(folder).is_relative_to(sys.prefix)}
     sys.path[:] = [str(root), *(folder for folder in sys.path if Path(folder).resolve() not in foreign)]

@@ -27,6 +27,15 @@ PIP_KEPT = re.compile(
     r"|(default-)?timeout|retries|resume-retries|keyring-provider|use-feature|use-deprecated"
 )
 """Options of pip that stay: where packages come from, and how to get there."""
+PIP_TO_UV = (
+    ("PIP_INDEX_URL", "UV_DEFAULT_INDEX", " "),
+    ("PIP_EXTRA_INDEX_URL", "UV_INDEX", " "),
+    ("PIP_FIND_LINKS", "UV_FIND_LINKS", ","),
+    ("PIP_NO_INDEX", "UV_NO_INDEX", " "),
+    ("PIP_TRUSTED_HOST", "UV_INSECURE_HOST", " "),
+    ("PIP_CERT", "SSL_CERT_FILE", " "),
+)
+"""Variable of pip, that of uv, and what uv puts between several values."""
 READ_PIP = """
 import json
 from pip._internal.configuration import Configuration
@@ -35,7 +44,7 @@ configuration.load()
 print(json.dumps(dict(configuration.items())))
 """
 UV_KEPT = re.compile(
-    r"UV_((DEFAULT_|EXTRA_)?INDEX.*|FIND_LINKS|INSECURE_HOST|NATIVE_TLS|SYSTEM_CERTS|HTTP_.*|REQUEST_TIMEOUT"
+    r"UV_((DEFAULT_|EXTRA_|NO_)?INDEX.*|FIND_LINKS|INSECURE_HOST|NATIVE_TLS|SYSTEM_CERTS|HTTP_.*|REQUEST_TIMEOUT"
     r"|KEYRING_PROVIDER|CACHE_DIR|NO_CACHE|OFFLINE|LINK_MODE|CONCURRENT_.*)"
 )
 
@@ -63,7 +72,8 @@ def main() -> None:
                 flush=True,
             )
             install(kind)
-            MADE_FROM.write_text(json.dumps(made_from(kind), indent=2) + "\n", encoding="utf-8")
+            made = made_from(kind) | {"packages": packages()}
+            MADE_FROM.write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
 
 
 def made_from(kind: str) -> dict[str, str]:
@@ -83,11 +93,17 @@ def made_from(kind: str) -> dict[str, str]:
 def changes(kind: str) -> list[str]:
     """What differs from what `.venv` was made from; all, if it was not finished."""
     try:
-        before = json.loads(MADE_FROM.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        before = dict(json.loads(MADE_FROM.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
         before = {}
+    lost = set(before.pop("packages", [])) - set(packages())  # those that a user has added are welcome
     now = made_from(kind)
-    return [name for name in {**now, **before} if now.get(name) != before.get(name)]
+    return [name for name in {**now, **before} if now.get(name) != before.get(name)] + sorted(lost)
+
+
+def packages() -> list[str]:
+    """The installed packages, each with its version."""
+    return sorted(path.stem for path in VENV.glob("lib/python3*/site-packages/*.dist-info"))
 
 
 def install(kind: str) -> None:
@@ -146,7 +162,19 @@ def pip_settings(python: str) -> dict[str, str]:
             name = key.removeprefix(f"{section}.")
             if name != key and PIP_KEPT.fullmatch(name):
                 settings["PIP_" + name.upper().replace("-", "_")] = value
-    return settings
+    return uv_settings(settings) | settings
+
+
+def uv_settings(settings: dict[str, str]) -> dict[str, str]:
+    """The same for uv, which does not look at pip's settings; its own variables come first."""
+    found = {
+        uv: separator.join(settings[pip].split())
+        for pip, uv, separator in PIP_TO_UV
+        if pip in settings and uv not in os.environ
+    }
+    if {"UV_DEFAULT_INDEX", "UV_INDEX_URL"} & os.environ.keys():
+        found.pop("UV_DEFAULT_INDEX", None)
+    return found
 
 
 def run(command: list[str], environment: dict[str, str]) -> bool:

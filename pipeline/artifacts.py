@@ -16,13 +16,14 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 
 from components.common.errors import PipelineError, TrackingError, first_line, redacted
-from pipeline.server import sees_artifact
+from pipeline.server import is_server, sees_artifact
 
-SERVE_HINT = "start the server with --serve-artifacts, and name a new tracking.experiment in params.yaml"
-CLUSTER_HINT = "start the server with --serve-artifacts, as infra/kubernetes/base/mlflow.yaml does"
-ACCESS_HINT = (
-    "give this machine access (for S3 the AWS_… variables), or start the server with --serve-artifacts"
+SERVE_HINT = (
+    "start the server with --serve-artifacts, and name a new tracking.experiment in params.yaml, since an "
+    "experiment keeps its place"
 )
+CLUSTER_HINT = f"{SERVE_HINT} (infra/kubernetes/base/mlflow.yaml does the first)"
+ACCESS_HINT = f"give this machine access to it (AWS_… for S3); or {SERVE_HINT}"
 
 
 def check_artifacts(uri: str, run: Run) -> None:
@@ -75,7 +76,7 @@ def artifact_faults(uri: str, location: str) -> Iterator[None]:
 
 def _is_handed_out(uri: str, location: str) -> bool:
     """Whether a server names a folder, which need not be one of this machine."""
-    return uri.startswith(("http://", "https://")) and urlsplit(location).scheme in ("", "file")
+    return is_server(uri) and urlsplit(location).scheme in ("", "file")
 
 
 def _delete(repository: ArtifactRepository, folder: str) -> None:

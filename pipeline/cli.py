@@ -29,12 +29,11 @@ def cli() -> None:
 def run() -> None:
     """The whole pipeline: data, `dvc repro`, the registry, and a summary."""
     from pipeline.dataset import run_dvc
-    from pipeline.server import check_server
-    from pipeline.store import tracking_uri
+    from pipeline.store import check_servers
 
     project = Project(project_root())
     params = project.params()
-    check_server(tracking_uri(project.root))
+    check_servers(project.root)
     _obtain(project, None, False)
     run_dvc(project.root, "repro")
     from pipeline.registry import last_model
@@ -200,13 +199,13 @@ def summary() -> None:
 @click.option("--port", default=5000, show_default=True, help="Where to listen on this machine.")
 def ui(port: int) -> None:
     """Starts the MLflow UI on the store of this project."""
-    from pipeline.server import experiment_page
+    from pipeline.server import experiment_page, is_server
     from pipeline.tracking import Tracker
 
     project = Project(project_root())
-    tracker = Tracker(project.root, project.params().tracking.experiment)
+    tracker = Tracker(project.root, project.params().tracking.experiment, read_only=True)
     uri = tracker.uri
-    if uri.startswith(("http://", "https://")):
+    if is_server(uri):
         page = experiment_page(uri, tracker.experiment_id)
         click.echo(f"MLFLOW_TRACKING_URI names a server: open {page}")
         return

@@ -121,16 +121,16 @@ def try_bucket(storage: Storage) -> None:
 
 
 def _mlflow(target: Target) -> str:
-    from pipeline.server import check_server
-    from pipeline.store import tracking_uri
+    from pipeline.server import is_server
+    from pipeline.store import check_servers, tracking_uri
 
+    check_servers(target.root)
     uri = tracking_uri(target.root)
-    if not uri.startswith(("http://", "https://")):
+    if not is_server(uri):
         raise TrackingError(
-            "MLFLOW_TRACKING_URI names no server: runs of this machine are kept in mlruns/",
+            f"MLFLOW_TRACKING_URI names no server: runs of this machine are kept in {redacted(uri)}",
             "for a cluster's runs set it to its MLflow, http://HOST:PORT",
         )
-    check_server(uri)
     user = os.environ.get("MLFLOW_TRACKING_USERNAME")
     return f"{redacted(uri)} answers{', with the user of this environment' if user else ''}"
 

@@ -24,11 +24,16 @@ class DvcSource:
 
     root: Path
     version: str
-    name: str = "DVC's cache and remote"
+
+    @property
+    def name(self) -> str:
+        """What to call it in a message."""
+        remote = open_dvc(self.root).config["core"].get("remote")
+        return "DVC's cache and remote" if remote else "DVC's cache"
 
     def fetch(self, folder: Path, wanted: Sequence[str]) -> None:
         """Copies the wanted files out of the cache, or downloads them from the remote; each is verified."""
-        repo = _open_dvc(self.root)
+        repo = open_dvc(self.root)
         remote = repo.config["core"].get("remote")
         stores = {"the cache": lambda: repo.cache.local}
         if remote is not None:
@@ -66,7 +71,7 @@ def _get(stores: Mapping[str, Callable[[], Any]], digest: str, target: Path, nam
     raise SourceError(f"{name}: {', '.join(failures)}")
 
 
-def _open_dvc(root: Path) -> Any:
+def open_dvc(root: Path) -> Any:
     """DVC's view of the project.
 
     Raises:
@@ -89,7 +94,7 @@ def is_cached(root: Path, data: Path, version: str) -> bool:
     Raises:
         PipelineError: DVC's configuration is wrong.
     """
-    cache = _open_dvc(root).cache.local
+    cache = open_dvc(root).cache.local
     complete = True
     for digest in (version, *(file_digest(path, "md5") for path in data.iterdir() if path.is_file())):
         path = Path(cache.oid_to_path(digest))

@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 from components.common.errors import PipelineError
+from pipeline.process import GIT_VARIABLES, NO_HOME
 
 CODE_ROOT = Path(__file__).parents[1]
 CODE = (
@@ -67,6 +68,8 @@ def is_repository(folder: Path) -> bool:
         return False  # git looks no further up than GIT_CEILING_DIRECTORIES and the file system's boundary
     command = next((x.strip() for x in result.stderr.splitlines() if x.startswith("\tgit config")), None)
     if command:
+        if not Path(os.environ.get("HOME", NO_HOME)).is_dir():
+            command = command.replace("--global", "--system")  # a user without a home has no settings there
         raise PipelineError(
             f"git does not trust {entry.parent}: it belongs to another user", f"`{command}`, {without}"
         )
@@ -84,7 +87,7 @@ def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             ["git", *arguments],
             cwd=folder,
-            env=os.environ | {"LC_ALL": "C"},
+            env={name: os.environ[name] for name in os.environ.keys() - GIT_VARIABLES} | {"LC_ALL": "C"},
             capture_output=True,
             encoding="utf-8",
             errors="replace",

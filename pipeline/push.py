@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from components.common.errors import DataError, StorageError, first_line
-from components.common.files import data_listing, data_version, file_digest
+from components.common.files import as_storage_error, data_listing, data_version, file_digest
+from components.common.storage import s3_fault
 from components.ingest.s3 import LISTING
 from pipeline.dataset import obtain, prepare_dvc
+from pipeline.dvc_cache import open_dvc
 
 
 def push(root: Path, remote: str, say: Callable[[str], None]) -> tuple[str, str]:
@@ -34,6 +36,8 @@ def push(root: Path, remote: str, say: Callable[[str], None]) -> tuple[str, str]
         StorageError: The remote cannot be read or written, or does not give back what was sent.
     """
     prepare_dvc(root)
+    from botocore.exceptions import BotoCoreError, ClientError
+
     store = _open(root, remote)  # before a long download
     obtain(root)
     data = root / "data"
@@ -49,24 +53,35 @@ def push(root: Path, remote: str, say: Callable[[str], None]) -> tuple[str, str]
             say(f"the listing: {_bring(store, listing, LISTING)}")
         except StorageError:
             raise
+        except OSError as error:  # of a remote that is a folder, or of S3, as s3fs puts it
+            cause = error.__cause__
+            if isinstance(cause, (BotoCoreError, ClientError)):
+                raise s3_fault(cause, f"use {place}") from None
+            raise as_storage_error(error, Path(store.path)) or _fault(place, error) from None
         except Exception as error:  # whatever the remote's own library raises
-            raise StorageError(
-                f"the DVC remote {place} fails: {first_line(error.__cause__ or error)}",
-                "check its address and its keys: `dvc remote list`, `dvc config --list`",
-            ) from None
+            raise _fault(place, error) from None
     return data_version(data), place
+
+
+def _fault(place: str, error: Exception) -> StorageError:
+    return StorageError(
+        f"the DVC remote {place} fails: {first_line(error.__cause__ or error)}",
+        "check its address and its keys: `dvc remote list`, `dvc config --list`",
+    )
 
 
 def _open(root: Path, remote: str) -> Any:
     from dvc.exceptions import DvcException
-    from dvc.repo import Repo
 
+    repo = open_dvc(root)
+    if not (remote or repo.config["core"].get("remote")):
+        raise DataError("DVC has no default remote", "`dvc remote add --default storage s3://BUCKET/PREFIX`")
     try:
-        return Repo(str(root)).cloud.get_remote_odb(remote or None, "push")
+        return repo.cloud.get_remote_odb(remote or None, "push")
     except DvcException as error:
         raise DataError(
-            f"DVC cannot open a remote to push to: {first_line(error)}",
-            "`dvc remote add --default storage s3://BUCKET/PREFIX`",
+            f"DVC cannot open the remote {remote}: {' '.join(str(error).split())}",
+            "`dvc remote list` names them",
         ) from None
 
 

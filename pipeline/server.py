@@ -17,23 +17,37 @@ class RefusedError(TrackingError):
     """The server does not let this user in."""
 
 
-def check_server(uri: str, login: tuple[str, str] | None = None) -> None:
+def is_server(uri: str) -> bool:
+    """Whether a tracking URI names a server, and no database."""
+    return uri.lower().startswith(("http://", "https://"))
+
+
+def check_server(
+    uri: str, login: tuple[str, str] | None = None, variable: str = "MLFLOW_TRACKING_URI"
+) -> None:
     """Asks a server whether this project can use it, where MLflow would retry for a minute.
 
     The requests are made by MLflow's own client, so that they see what it sees: credentials in the
     environment and in `~/.mlflow/credentials`, certificates, proxies, plugins for authentication.
 
     Args:
-        uri: A tracking URI; one that names no server is not looked at.
+        uri: A tracking URI; a database is not looked at.
         login: Another user than the environment's, and the password.
+        variable: The environment variable that it is from.
 
     Raises:
         RefusedError: It does not let this user in.
-        TrackingError: Nothing answers there, or not MLflow, or one that is too old.
+        TrackingError: It is no address, or nothing answers there, or not MLflow, or one that is too old.
     """
-    if not uri.startswith(("http://", "https://")):
+    if "://" not in uri and uri != "databricks":
+        raise TrackingError(
+            f"{variable} is {redacted(uri)!r}, which is no address of MLflow",
+            "write it with its scheme: http://HOST:PORT, or sqlite:///FILE",
+            "write it with its scheme, http://HOST:PORT, into the ConfigMap fashion-config",
+        )
+    if not is_server(uri):
         return
-    version = _get(uri, "/version", login).text.strip()
+    version = _get(uri, "/version", login, variable).text.strip()
     major = version.partition(".")[0]
     if major.isdecimal() and int(major) < OLDEST_MAJOR:
         raise TrackingError(
@@ -41,7 +55,7 @@ def check_server(uri: str, login: tuple[str, str] | None = None) -> None:
             f"use a server of MLflow {OLDEST_MAJOR} or newer",
         )
     # A server with authentication tells its version to anybody, and other programs may have that page too.
-    answer = _get(uri, f"{API}/experiments/search", login, params={"max_results": "1"})
+    answer = _get(uri, f"{API}/experiments/search", login, variable, params={"max_results": "1"})
     try:
         known = answer.ok and isinstance(answer.json(), dict)
     except ValueError:
@@ -49,18 +63,19 @@ def check_server(uri: str, login: tuple[str, str] | None = None) -> None:
     if not known:
         raise TrackingError(
             f"{redacted(uri)} answers {answer.status_code}, but not as MLflow does",
-            "set MLFLOW_TRACKING_URI to the address of MLflow, http://HOST:PORT",
+            f"set {variable} to the address of MLflow, http://HOST:PORT",
             f"set {MLFLOW_SETTING} to the address of MLflow, http://HOST:PORT",
         )
 
 
 def experiment_page(address: str, experiment_id: str) -> str:
-    """The page of an experiment in MLflow's UI, in the view of training.
+    """The page of an experiment in MLflow's UI, or of all where there is none yet, in the view of training.
 
     A browser that was not there before opens MLflow 3.17 in its view of language models, whatever the
     experiment's tag `mlflow.experimentKind` says.
     """
-    return f"{redacted(address).rstrip('/')}/#/experiments/{experiment_id}?workflowType=machine_learning"
+    place = f"experiments/{experiment_id}" if experiment_id else "experiments"
+    return f"{redacted(address).rstrip('/')}/#/{place}?workflowType=machine_learning"
 
 
 def sees_artifact(uri: str, run_id: str, folder: str, name: str) -> bool:
@@ -74,7 +89,13 @@ def sees_artifact(uri: str, run_id: str, folder: str, name: str) -> bool:
     return f"{folder}/{name}" in [file["path"] for file in files]
 
 
-def _get(uri: str, path: str, login: tuple[str, str] | None = None, **options: Any) -> Any:
+def _get(
+    uri: str,
+    path: str,
+    login: tuple[str, str] | None = None,
+    variable: str = "MLFLOW_TRACKING_URI",
+    **options: Any,
+) -> Any:
     """A `requests.Response` to a GET request, made once and as MLflow's own client makes its requests."""
     _quiet()
     import requests
@@ -97,8 +118,8 @@ def _get(uri: str, path: str, login: tuple[str, str] | None = None, **options: A
             raise_on_status=False,
             **options,
         )
-    # A file of certificates that is not there, or an unknown plugin, is no error of MLflow's own.
-    except (MlflowException, OSError, ImportError) as error:
+    # Settings that are wrong raise whatever reads them raises.
+    except (MlflowException, OSError, ImportError, ValueError) as error:
         cause = error.__cause__ or error.__context__ or error
         if isinstance(cause, requests.exceptions.SSLError):
             raise TrackingError(
@@ -107,10 +128,16 @@ def _get(uri: str, path: str, login: tuple[str, str] | None = None, **options: A
                 "make an image from this one that has the file of its certificate authority, named by "
                 "ENV MLFLOW_TRACKING_SERVER_CERT_PATH",
             ) from None
-        reason = type(cause).__name__ if isinstance(cause, requests.RequestException) else first_line(cause)
+        if not isinstance(cause, requests.RequestException):
+            raise TrackingError(
+                f"MLflow's settings for {server} are wrong: {first_line(cause)}",
+                "mend the variable MLFLOW_… that it is about",
+                "mend the variable MLFLOW_… that it is about, in the image, ConfigMap or Secret",
+            ) from None
+        embedded = "; without that variable runs are kept in mlruns/" * (variable == "MLFLOW_TRACKING_URI")
         raise TrackingError(
-            f"{server} cannot be reached ({reason})",
-            "start it, or mend MLFLOW_TRACKING_URI; without that variable runs are kept in mlruns/",
+            f"{server} cannot be reached ({type(cause).__name__})",
+            f"start it, or mend {variable}{embedded}",
             f"start it, or mend {MLFLOW_SETTING}; what the network policies let the pods reach is in "
             "infra/kubernetes/README.md",
         ) from None

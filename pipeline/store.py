@@ -77,6 +77,18 @@ def _embedded_uri(root: Path) -> str:
     return URL.create("sqlite+pysqlite", database=database).render_as_string()
 
 
+def check_servers(root: Path) -> None:
+    """Asks the servers of runs and of models, where there are any, whether they can be used.
+
+    Raises:
+        TrackingError: One of them cannot.
+    """
+    check_server(tracking_uri(root))
+    registry = os.environ.get("MLFLOW_REGISTRY_URI")
+    if registry:
+        check_server(registry, variable="MLFLOW_REGISTRY_URI")
+
+
 def open_store(root: Path) -> str:
     """Makes the store ready for use and returns its address.
 
@@ -84,8 +96,7 @@ def open_store(root: Path) -> str:
         TrackingError: The server cannot be used, or the store cannot be opened.
     """
     uri = tracking_uri(root)
-    for server in (uri, os.environ.get("MLFLOW_REGISTRY_URI", "")):
-        check_server(server)
+    check_servers(root)
     _settle_mlflow()
     import mlflow
     from mlflow.exceptions import MlflowException
@@ -132,4 +143,5 @@ def _settle_mlflow() -> None:
         os.environ.setdefault(name, value)
     for name in IGNORED:
         os.environ.pop(name, None)
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+    for name in ("mlflow.store.db.utils", "mlflow.store.model_registry.abstract_store"):
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from components.common.errors import redacted
 from components.common.files import read_json
 from pipeline.dataset import manifest
 from pipeline.git import git_version
@@ -32,7 +33,7 @@ def summary(project: Project) -> str:
     registration = read_json(project.registration, "register")
     current = registration["weights_digest"] == training["weights_digest"]
     params = project.params()
-    tracker = Tracker(project.root, params.tracking.experiment)
+    tracker = Tracker(project.root, params.tracking.experiment, read_only=True)
     registered = last_model(project, tracker, params.register_.model_name)
     metrics = evaluation["metrics"]
     rules = [RuleVerdict(**rule) for rule in gate["rules"]]
@@ -68,5 +69,6 @@ def _next(project: Project, tracker: Tracker, registered: str | None) -> str:
         lines.append("next       change params.yaml, and `make run` again")
     if registered and "version" in registered:
         name, version = registered.partition(",")[0].split(" version ")
-        lines.append(f"use it     mlflow.keras.load_model('models:/{name}/{version}')")
+        lines.append(f"use it     mlflow.set_tracking_uri('{redacted(tracker.uri)}')")
+        lines.append(f"           mlflow.pyfunc.load_model('models:/{name}/{version}')")
     return "\n".join(lines)

@@ -8,7 +8,7 @@ import getpass
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,8 +59,13 @@ class Folders:
 class Tracker:
     """The runs of one experiment in the store of a project."""
 
-    def __init__(self, root: Path, experiment: str) -> None:
+    def __init__(self, root: Path, experiment: str, read_only: bool = False) -> None:
         """Opens the store.
+
+        Args:
+            root: The project.
+            experiment: The experiment's name. It is made, or restored, unless it is there.
+            read_only: Leave it as it is; then it may be missing, and `experiment_id` empty.
 
         Raises:
             TrackingError: The store cannot be reached or opened.
@@ -72,7 +77,8 @@ class Tracker:
         database = sqlite_file(self.uri)
         self.artifacts = database.resolve().parent / "artifacts" if database else None
         self.injected = os.environ.get("MLFLOW_RUN_ID")
-        self.experiment = experiment
+        self.experiment, self.read_only = experiment, read_only
+        self.missing_tags: dict[str, str] = {}
         with refusals():
             if self.injected:  # the platform made a run for this step, in an experiment of its choice
                 self.experiment_id = self._injected_experiment(self.injected)
@@ -93,6 +99,8 @@ class Tracker:
     def _experiment_id(self, name: str) -> str:
         found = self.client.get_experiment_by_name(name)
         if found is None:
+            if self.read_only:
+                return ""
             location = None
             if self.artifacts:
                 location = self.artifacts.as_uri()
@@ -102,10 +110,9 @@ class Tracker:
                 found = self.client.get_experiment_by_name(name)
                 if found is None:
                     raise
-        if found.lifecycle_stage == "deleted":
+        if found.lifecycle_stage == "deleted" and not self.read_only:
             self.client.restore_experiment(found.experiment_id)
-        for tag, value in EXPERIMENT_TAGS.items() - found.tags.items():
-            self.client.set_experiment_tag(found.experiment_id, tag, value)
+        self.missing_tags = dict(EXPERIMENT_TAGS.items() - found.tags.items())
         moved = self.artifacts and found.artifact_location != self.artifacts.as_uri()
         if moved and is_embedded(self.root):
             raise TrackingError(
@@ -124,6 +131,8 @@ class Tracker:
                 content may give other weights on another kind of processor or GPU.
             view: Whether deleted runs are meant.
         """
+        if not self.experiment_id:
+            return None
         runs = self.client.search_runs(
             [self.experiment_id],
             f"tags.{RUN_KEY} = '{description[RUN_KEY]}'",
@@ -273,6 +282,9 @@ class Tracker:
     def _ensure_run(self, description: dict[str, Any]) -> Run:
         run = self.find(description) or self._restore_run(description) or self._create_run(description)
         self._claim(run)
+        for tag in list(self.missing_tags):
+            with suppress(MlflowException):  # it may be another's experiment, and is a help for the UI alone
+                self.client.set_experiment_tag(self.experiment_id, tag, self.missing_tags.pop(tag))
         if not run.data.params:  # new, or its maker was killed right after making it
             params = flatten(description["params"]) | flatten(description["libraries"])
             self.client.log_batch(run.info.run_id, params=[Param(k, v) for k, v in params.items()])

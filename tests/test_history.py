@@ -142,11 +142,13 @@ def test_mlflow_is_asked_twice_however_many_runs(
     assert len(paths) <= 3  # and whether the server is there
 
 
-def test_runs_on_further_pages_are_found(trainings: Trainings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_on_a_second_page_are_found_and_there_it_ends(
+    trainings: Trainings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("pipeline.kubeflow.history.PAGE", 2)
     for number in range(5):
         trainings.add(0.9, **{f"run{number}": "passed"})
-    assert set(from_mlflow(["run0", "run3", "none"])) == {"run0", "run3"}
+    assert set(from_mlflow(["run0", "run1", "run3", "none"])) == {"run1", "run3"}
 
 
 def test_deleted_run_shows_so(trainings: Trainings) -> None:

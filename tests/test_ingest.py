@@ -87,6 +87,20 @@ def test_a_source_out_of_reach_is_named_and_the_next_one_serves(
     assert ingest(tmp_path / "data", expected, []) == "present"
 
 
+def test_a_folder_where_a_file_belongs_is_refused_and_kept(
+    tmp_path: Path, subset: Path, expected: dict[str, str]
+):
+    data = Path(shutil.copytree(subset, tmp_path / "data"))
+    name = next(iter(expected))
+    (data / name).unlink()
+    (data / name).mkdir()
+
+    with pytest.raises(DataError, match=f"{name} is a folder"):
+        ingest(data, expected, [FolderSource(subset)], replace=True)
+
+    assert (data / name).is_dir()
+
+
 def test_the_first_bytes_say_what_is_gzip_not_the_name(
     tmp_path: Path, subset: Path, expected: dict[str, str], mixed: Path
 ):

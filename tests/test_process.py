@@ -122,6 +122,20 @@ def launch(code: Path, cwd: Path, python_path: str, *arguments: str) -> subproce
     )
 
 
+def test_another_copy_of_the_project_is_refused_whose_code_it_is_not(project: Project, tmp_path: Path):
+    """As after `cp -a P Q; cd Q; source .venv/bin/activate`."""
+    other = tmp_path / "copied" / "below"
+    other.mkdir(parents=True)
+    for name in ("params.yaml", "fashion_pipeline.py"):
+        (other.parent / name).touch()
+
+    result = launch(project.root, other, "", "--help")
+
+    assert result.returncode == 1
+    assert str(project.root) in result.stderr
+    assert f"source {other.parent}/.venv/bin/activate" in result.stderr
+
+
 def test_packages_on_pythonpath_are_neither_ours_nor_the_locks(project: Project, foreign: Path):
     (foreign / "click.py").write_text("raise ImportError('foreign')")
 

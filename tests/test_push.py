@@ -22,7 +22,7 @@ def project(fresh_project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_what_is_not_the_data_of_data_dvc_is_not_pushed(project: Project, tmp_path: Path, subset: Path):
-    with pytest.raises(DataError, match=r"cannot open a remote to push to: .*no remote specified"):
+    with pytest.raises(DataError, match="DVC has no default remote"):
         push(project.root, "", print)
     remote = tmp_path / "remote"
     project.run("dvc", "remote", "add", "--quiet", "disk", str(remote))
@@ -64,7 +64,7 @@ def test_folder_as_remote_is_mended(project: Project, tmp_path: Path, subset: Pa
 def test_bucket_that_is_not_there_and_keys_that_are_not(project: Project, s3: S3Server, bucket: str):
     project.run("dvc", "remote", "add", "--quiet", "other", "s3://fashion-nowhere/dvc")
     project.run("dvc", "remote", "add", "--quiet", "ours", f"s3://{bucket}/dvc")
-    with pytest.raises(StorageError, match=r"s3://fashion-nowhere/dvc fails: .* bucket does not exist"):
+    with pytest.raises(StorageError, match="cannot use s3://fashion-nowhere/dvc: there is no such bucket"):
         push(project.root, "other", print)
-    with set_environment(NO_KEYS), pytest.raises(StorageError, match="fails: Unable to locate credentials"):
+    with set_environment(NO_KEYS), pytest.raises(StorageError, match="there are no credentials"):
         push(project.root, "ours", print)

@@ -9,6 +9,8 @@ import pytest
 
 from components.common.errors import TrackingError
 from pipeline.server import check_server
+from pipeline.store import check_servers
+from tests.conftest import free_port
 from tests.json_server import Call, Fault, JsonServer, RefusalError, self_signed, serving
 
 ASKED = "/api/2.0/mlflow/experiments/search"
@@ -114,3 +116,38 @@ def test_a_private_certificate_authority_is_trusted_where_mlflow_trusts_it(
         monkeypatch.setenv("MLFLOW_TRACKING_SERVER_CERT_PATH", "/nowhere")
         with pytest.raises(TrackingError, match="/nowhere"):
             check_server(server.url)
+
+
+@pytest.mark.parametrize("name", ["INSECURE_TLS", "SERVER_CERT_PATH", "CLIENT_CERT_PATH"])
+def test_a_setting_of_mlflow_that_is_wrong_is_not_taken_for_a_server_that_is_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+):
+    with serving(Mlflow(), self_signed(tmp_path / "own.pem")) as server:
+        monkeypatch.setenv(f"MLFLOW_TRACKING_{name}", "/nowhere")
+        with pytest.raises(TrackingError, match=r"MLflow's settings for .* are wrong") as refused:
+            check_server(server.url)
+    assert "mend the variable" in refused.value.hint
+
+
+def test_the_registry_has_a_server_of_its_own(
+    server: Mlflow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", server.url)
+    check_servers(tmp_path)
+    server.faults.append(Fault("/version", 200, "2.22.0", "text/plain"))
+    with pytest.raises(TrackingError, match=r"version 2\.22\.0"):
+        check_servers(tmp_path)
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(TrackingError, match="cannot be reached") as refused:
+        check_servers(tmp_path)
+    assert "mend MLFLOW_REGISTRY_URI" in refused.value.hint
+
+
+@pytest.mark.parametrize("uri", ["127.0.0.1:5000", "localhost:5000", "mlruns"])
+def test_what_is_no_address_is_refused_before_anything_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uri: str
+):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(TrackingError, match="no address of MLflow"):
+        check_servers(tmp_path)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.json_server import Call, JsonServer, RefusalError, serving
 from tests.project import ROOT
 
 FILES = ("pyproject.toml", "requirements/uv.txt", "requirements/cpu.txt", "requirements/gpu.txt")
@@ -185,6 +186,41 @@ def test_pip_installs_with_these_settings_where_the_users_own_fail(setup: Any, t
     assert setup.run(command, setup.clean_environment() | setup.pip_settings(sys.executable))
 
 
+def test_uv_asks_the_index_that_pip_is_configured_for(setup: Any, monkeypatch: pytest.MonkeyPatch):
+    class Index(JsonServer):
+        def respond(self, call: Call) -> Any:
+            raise RefusalError(404, "no such package")
+
+    uv = str(Path(sys.executable).with_name("uv"))
+    with serving(Index()) as index:
+        for name in [name for name in os.environ if name.startswith(("PIP_", "UV_"))]:
+            monkeypatch.delenv(name)
+        monkeypatch.setenv("PIP_INDEX_URL", f"{index.url}/simple")
+        environment = setup.clean_environment() | setup.pip_settings(sys.executable)
+        command = [uv, "pip", "install", "--quiet", "--dry-run", "--no-cache", "--python", sys.executable]
+
+        assert not setup.run([*command, "fashion-is-no-package"], environment)
+
+        assert [call.path for call in index.calls] == ["/simple/fashion-is-no-package/"]
+    monkeypatch.setenv("UV_INDEX_URL", "https://u")
+    assert "UV_DEFAULT_INDEX" not in setup.pip_settings(sys.executable)
+
+
+@pytest.mark.parametrize("content", ["[]", "no JSON", "{}"])
+def test_a_record_that_is_none_is_made_anew(setup: Any, content: str):
+    setup.MADE_FROM.write_text(content)
+    assert "folder" in setup.changes("cpu")
+
+
+def test_a_package_that_got_lost_is_noticed_and_one_more_is_welcome(setup: Any):
+    record = json.loads(setup.MADE_FROM.read_text())
+    setup.MADE_FROM.write_text(json.dumps(record | {"packages": [*setup.packages(), "click-8.1"]}))
+    assert setup.changes("cpu") == ["click-8.1"]
+    for name in ("click-8.1", "jupyter-1"):
+        (origin(setup.ROOT).parents[1] / f"{name}.dist-info").mkdir()
+    assert setup.changes("cpu") == []
+
+
 @pytest.mark.parametrize(
     ("kind", "folder", "said"), [("tpu", "a", "TENSORFLOW is tpu"), ("cpu", "a:b", "has a colon")]
 )
@@ -209,7 +245,8 @@ def foreign_packages(folder: str, names: list[str]) -> list[str]:
 @pytest.mark.slow
 def test_a_copy_runs_its_own_code_whatever_the_user_has_configured(tmp_path: Path):
     original, copied = tmp_path / "it's the original", tmp_path / "a copy"
-    for name in (*FILES, "Makefile", "README.md", "infra/setup.py", "components", "pipeline"):
+    own = ("fashion_pipeline.py", "components", "pipeline")
+    for name in (*FILES, "Makefile", "README.md", "infra/setup.py", *own):
         (original / name).parent.mkdir(parents=True, exist_ok=True)
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, original / name)

@@ -193,3 +193,24 @@ def test_a_version_whose_model_lies_in_the_experiment_default_stays_the_one_of_i
 
     assert versions(client) == [int(old.version)]
     assert client.get_registered_model(MODEL).aliases == {"champion": old.version}
+
+
+def test_whoever_only_looks_writes_nothing(served: Project, client: MlflowClient, mlflow_server: Server):
+    """Neither is a deleted experiment restored, nor one made, nor is a tag set."""
+    experiment = client.get_experiment_by_name(MODEL)
+    client.delete_experiment_tag(experiment.experiment_id, "mlflow.experimentKind")
+    shown = served.fashion("summary").stdout
+    assert f"experiments/{experiment.experiment_id}?workflowType=machine_learning" in shown
+    client.delete_experiment(experiment.experiment_id)
+    assert "lacks this model" in served.fashion("summary").stdout
+    after = client.get_experiment(experiment.experiment_id)
+    assert (after.lifecycle_stage, after.tags) == ("deleted", {})
+
+    with set_environment({"MLFLOW_TRACKING_URI": mlflow_server.url}):
+        assert Tracker(served.root, "nowhere", read_only=True).experiment_id == ""
+        assert client.get_experiment_by_name("nowhere") is None
+        description = served.json("outputs/train/training.json")
+        with Tracker(served.root, MODEL).training(description):
+            pass
+
+    assert "mlflow.experimentKind" in client.get_experiment(experiment.experiment_id).tags

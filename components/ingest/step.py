@@ -42,9 +42,8 @@ def ingest(
     if foreign or (wrong and not replace):
         raise DataError(
             f"{data} does not hold the data that data.dvc describes:\n  " + "\n  ".join(wrong.values()),
-            "remove what does not belong; `fashion data --replace` fetches the right files anew, "
-            "`git checkout data.dvc && dvc checkout data.dvc` takes them from the cache; "
-            "to use other data on purpose, see `fashion data adopt --help`",
+            "remove what does not belong; `fashion data --replace` takes the right files from DVC's cache, "
+            "or fetches them anew; to use other data on purpose, see `fashion data adopt --help`",
         )
     wanted = [*missing, *wrong]
     if not wanted:
@@ -79,7 +78,8 @@ def check(data: Path, expected: Digests) -> tuple[list[str], dict[str, str]]:
             wrong[name] = f"{name} does not belong to the data set"
         elif (digest := file_digest(path, "sha256")) != expected[name]:
             wrong[name] = f"{name} has SHA-256 {digest}, expected {expected[name]}"
-    return [name for name in expected if name not in found], wrong
+    folders = {f"{name}/": f"{name} is a folder" for name in expected if (data / name).is_dir()}
+    return [name for name in expected if name not in found], wrong | folders
 
 
 def unpack(folder: Path) -> None:

@@ -74,8 +74,8 @@ def log_model(client: MlflowClient, trained: Path, digest: str, run_id: str, dat
     except Exception as error:  # each kind of artifact store has errors of its own
         raise TrackingError(
             f"the model cannot be kept in {redacted(logged.artifact_location)}: {first_line(error)}",
-            "give this machine access to it, or start the server with --serve-artifacts; "
-            "then run the same command again",
+            "give this machine access to it; or start the server with --serve-artifacts, and name a new "
+            "tracking.experiment in params.yaml; then run the same command again",
             f"start the server with --serve-artifacts, as infra/kubernetes does; {SUBMIT_ANEW}",
         ) from error
     return info.model_uri, info.model_id

@@ -11,7 +11,7 @@ from datetime import datetime
 
 import click
 
-from components.common.errors import PipelineError, first_line
+from components.common.errors import PipelineError, redacted
 from components.common.storage import open_storage
 from pipeline.kubeflow.client import ENDED, Kfp
 from pipeline.kubeflow.notes import notes_of
@@ -20,6 +20,8 @@ from pipeline.kubeflow.progress import was_stopped
 
 PAGE = 1000
 """Runs in an answer of MLflow."""
+PAGES = 2
+"""How many such answers are asked for at most."""
 READERS = 8
 """How many runs' notes are read at a time."""
 DELETED = "MLflow run deleted"
@@ -85,7 +87,8 @@ def latest(kfp: Kfp, experiment: str, limit: int) -> list[RunRow]:
 def from_mlflow(run_ids: Sequence[str]) -> dict[str, Judged]:
     """What MLflow knows, by the id of the pipeline run; nothing where there is no server, or no answer.
 
-    MLflow knows no "one of" for tags: its latest runs are read, until all that are asked for are found.
+    MLflow knows no "one of" for tags: its latest runs are read, until all that are asked for are found, or
+    PAGES pages are read. What is older, or never had a run there, is left to the steps' notes.
     """
     uri = os.environ.get("MLFLOW_TRACKING_URI", "")
     if not uri or not run_ids:
@@ -114,13 +117,19 @@ def from_mlflow(run_ids: Sequence[str]) -> dict[str, Judged]:
         client, token = MlflowClient(uri), None
         experiments = client.search_experiments(ViewType.ALL)
         ids = [experiment.experiment_id for experiment in experiments]
-        while token != "" and not set(run_ids) <= known.keys():
+        for _ in range(PAGES):
             page = client.search_runs(ids, "", ViewType.ALL, PAGE, page_token=token)
             for run in page:
                 take(run)
-            token = page.token or ""
+            token = page.token
+            if not token or set(run_ids) <= known.keys():
+                break
     except (MlflowException, OSError) as error:
-        click.echo(f"no accuracies from MLflow: {first_line(error)}", err=True)
+        reason = type(error.__cause__ or error.__context__ or error).__name__
+        click.echo(
+            f"no accuracies from MLflow at {redacted(uri)} ({reason}): `fashion doctor` says what to do",
+            err=True,
+        )
     return known
 
 

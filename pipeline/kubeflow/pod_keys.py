@@ -12,7 +12,7 @@ from pipeline.doctor import NotTested, try_bucket
 from pipeline.kubeflow.notes import STATE_URL
 from pipeline.kubeflow.pods import SECONDS, kube_client
 from pipeline.kubeflow.settings import CONFIG_MAP, SECRET, SECRET_KEYS
-from pipeline.server import RefusedError, check_server
+from pipeline.server import RefusedError, check_server, is_server
 
 S3_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 README = "infra/kubernetes/README.md"
@@ -112,7 +112,7 @@ def _is_aws(endpoint: str) -> bool:
 
 def _try_mlflow(secret: Mapping[str, str], uri: str, remedy: str) -> str:
     user, password = (secret.get(f"MLFLOW_TRACKING_{name}", "") for name in ("USERNAME", "PASSWORD"))
-    if not user or not uri.startswith(("http://", "https://")):
+    if not user or not is_server(uri):
         return ""
     try:
         check_server(uri, (user, password))
