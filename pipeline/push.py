@@ -53,21 +53,15 @@ def push(root: Path, remote: str, say: Callable[[str], None]) -> tuple[str, str]
             say(f"the listing: {_bring(store, listing, LISTING)}")
         except StorageError:
             raise
-        except OSError as error:  # of a remote that is a folder, or of S3, as s3fs puts it
-            cause = error.__cause__
+        except Exception as error:  # whatever the remote's own library raises
+            cause = error if isinstance(error, (BotoCoreError, ClientError)) else error.__cause__
             if isinstance(cause, (BotoCoreError, ClientError)):
                 raise s3_fault(cause, f"use {place}") from None
-            raise as_storage_error(error, Path(store.path)) or _fault(place, error) from None
-        except Exception as error:  # whatever the remote's own library raises
-            raise _fault(place, error) from None
+            raise as_storage_error(error, Path(store.path)) or StorageError(
+                f"the DVC remote {place} fails: {first_line(cause or error)}",
+                "check its address and its keys: `dvc remote list`, `dvc config --list`",
+            ) from None
     return data_version(data), place
-
-
-def _fault(place: str, error: Exception) -> StorageError:
-    return StorageError(
-        f"the DVC remote {place} fails: {first_line(error.__cause__ or error)}",
-        "check its address and its keys: `dvc remote list`, `dvc config --list`",
-    )
 
 
 def _open(root: Path, remote: str) -> Any:
