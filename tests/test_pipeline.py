@@ -4,6 +4,7 @@ import ast
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -212,6 +213,8 @@ def test_the_summary_says_what_happened(project: Project):
         "make ui",
     ):
         assert words in text
+    uri, name, version = re.findall(r"set_tracking_uri\('(.*)'\)\n.*'models:/(.*)/(.*)'\)", text)[0]
+    assert MlflowClient(uri).get_model_version(name, version).tags["gate"] == "passed"
 
 
 def test_a_summary_before_the_first_run_says_what_to_do(subset: Path, tmp_path: Path):
