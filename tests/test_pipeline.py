@@ -47,7 +47,7 @@ def test_another_bound_with_the_same_verdict_does_not_retrain(project: Project):
         ("evaluate", ["evaluate"]),
         ("gate", ["gate"]),
         ("register", ["register"]),
-        ("train", ["train", "evaluate", "gate", "register"]),
+        pytest.param("train", ["train", "evaluate", "gate", "register"], marks=pytest.mark.slow),
     ],
 )
 def test_a_comment_reruns_its_step_and_what_depends_on_it(project: Project, component: str, rerun: list[str]):

@@ -115,6 +115,7 @@ def test_a_rejected_gate_ends_well_and_registers_nothing(local: Project):
     assert versions(client(local)) == [1]
 
 
+@pytest.mark.slow
 def test_changed_code_is_not_served_from_the_cache_and_a_failed_step_is_named(local: Project, tmp_path: Path):
     root = tmp_path / "project"
     shutil.copytree(local.root, root, ignore=shutil.ignore_patterns("site", "__pycache__", "mlruns"))
