@@ -257,7 +257,8 @@ def test_a_copy_runs_its_own_code_whatever_the_user_has_configured(tmp_path: Pat
     uv.write_text('exclude-newer = "2001-01-01"\n')
     environment = os.environ | HOSTILE | {"PIP_CONFIG_FILE": str(conf), "XDG_CONFIG_HOME": str(uv.parents[1])}
     environment |= {"TENSORFLOW": "cpu", "PYTHON": getattr(sys, "_base_executable", sys.executable)}
-    environment.pop("HOME", None)
+    for name in ("HOME", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"):  # `make test-slow` is no make above these
+        environment.pop(name, None)
 
     def make(folder: Path) -> subprocess.Popen[str]:
         return subprocess.Popen(
