@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from components.common.errors import MLFLOW_SETTING, TrackingError, first_line, redacted
+from pipeline.mlflow_settings import settle_mlflow
 
 TIMEOUT_SECONDS = 4
 OLDEST_MAJOR = 3
@@ -97,7 +97,7 @@ def _get(
     **options: Any,
 ) -> Any:
     """A `requests.Response` to a GET request, made once and as MLflow's own client makes its requests."""
-    _quiet()
+    settle_mlflow()
     import requests
     from mlflow.exceptions import MlflowException
     from mlflow.utils.credentials import get_default_host_creds
@@ -152,9 +152,3 @@ def _get(
     if answer.status_code >= 500:
         raise TrackingError(f"{server} answers {answer.status_code}", "look at the server's log")
     return answer
-
-
-def _quiet() -> None:
-    """Keeps MLflow from what it does when it is imported: it looks for git, and sends telemetry."""
-    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")

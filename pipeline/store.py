@@ -1,6 +1,5 @@
 """Where runs and models are kept: the server of MLFLOW_TRACKING_URI, or a folder of the project."""
 
-import logging
 import os
 from contextlib import chdir
 from pathlib import Path
@@ -9,30 +8,12 @@ from filelock import FileLock
 
 from components.common.errors import MLFLOW_SETTING, TrackingError, first_line, redacted
 from components.common.files import as_storage_error
+from pipeline.mlflow_settings import settle_mlflow
 from pipeline.server import check_server
 
 FOLDER = "mlruns"
 RUN_ID = "FASHION_RUN_ID"
 """The variable that names the pipeline run that a step belongs to."""
-FIXED = {
-    "MLFLOW_ENABLE_ASYNC_LOGGING": "false",  # what is logged is there, or its fault is seen
-    "MLFLOW_LOCK_MODEL_DEPENDENCIES": "false",  # a model's requirements are those that are given
-    "MLFLOW_TRUNCATE_LONG_VALUES": "true",  # a long parameter is cut, not refused
-    "MLFLOW_UV_AUTO_DETECT": "false",  # the working directory says nothing of a model
-    # The address of a run that it prints has the user's name and password in it.
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-}
-DEFAULTS = {
-    "GIT_PYTHON_REFRESH": "quiet",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    # A server may offer addresses of its object store that only the server itself can reach.
-    "MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD": "false",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
-}
-IGNORED = ("MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_ACTIVE_MODEL_ID")
-"""The experiment is `tracking.experiment` of params.yaml, and no run or model is the active one."""
 
 
 def project_root() -> Path:
@@ -97,7 +78,7 @@ def open_store(root: Path) -> str:
     """
     uri = tracking_uri(root)
     check_servers(root)
-    _settle_mlflow()
+    settle_mlflow()
     import mlflow
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
@@ -133,15 +114,3 @@ def sqlite_file(uri: str) -> Path | None:
     from sqlalchemy.engine import make_url
 
     return Path(make_url(uri).database or "").absolute()
-
-
-def _settle_mlflow() -> None:
-    """Gives MLflow the settings that this project relies on, whatever the environment says."""
-    for name, value in FIXED.items():
-        os.environ[name] = value
-    for name, value in DEFAULTS.items():
-        os.environ.setdefault(name, value)
-    for name in IGNORED:
-        os.environ.pop(name, None)
-    for name in ("mlflow.store.db.utils", "mlflow.store.model_registry.abstract_store"):
-        logging.getLogger(name).setLevel(logging.WARNING)

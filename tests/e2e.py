@@ -5,7 +5,6 @@ it has another name). It deploys infra/kubernetes/overlays/local, puts the data 
 both there. Each test goes on from the one before.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -17,7 +16,7 @@ import numpy as np
 
 from components.common import idx
 from components.common.errors import ExitCode
-from components.common.files import data_version, file_digest
+from components.common.files import data_listing, data_version
 from components.common.storage import open_storage
 from tests.e2e_cluster import (
     LOW,
@@ -154,11 +153,9 @@ def test_on_a_new_version_of_the_data_the_champion_is_measured(
     idx.write(tmp_path / idx.file_name("test", "images"), np.flip(images, axis=0))
     idx.write(tmp_path / idx.file_name("test", "labels"), np.flip(labels))
     storage, version = open_storage("s3://fashion/dvc"), data_version(tmp_path)
-    files = [{"md5": file_digest(path, "md5"), "relpath": path.name} for path in sorted(tmp_path.iterdir())]
-    listing = json.dumps(files)
-    assert hashlib.md5(listing.encode(), usedforsecurity=False).hexdigest() + ".dir" == version
-    storage.write(f"files/md5/{version[:2]}/{version[2:]}", listing.encode())
-    for file in files:
+    listing = data_listing(tmp_path)
+    storage.write(f"files/md5/{version[:2]}/{version[2:]}", listing)
+    for file in json.loads(listing):
         content = (tmp_path / file["relpath"]).read_bytes()
         storage.write(f"files/md5/{file['md5'][:2]}/{file['md5'][2:]}", content)
     before = cluster.mlflow.get_model_version_by_alias(MODEL, "champion")

@@ -17,6 +17,7 @@ from pipeline.kubeflow.client import ENDED, Kfp
 from pipeline.kubeflow.notes import notes_of
 from pipeline.kubeflow.pods import Pods, state_location
 from pipeline.kubeflow.progress import was_stopped
+from pipeline.mlflow_settings import settle_mlflow
 
 PAGE = 1000
 """Runs in an answer of MLflow."""
@@ -95,7 +96,7 @@ def from_mlflow(run_ids: Sequence[str]) -> dict[str, Judged]:
         return {}
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    settle_mlflow()
     from mlflow import MlflowClient
     from mlflow.entities import Run, ViewType
     from mlflow.exceptions import MlflowException
