@@ -26,7 +26,7 @@ def main() -> None:
     foreign = {Path(folder).resolve() for folder in named if not Path(folder).is_relative_to(sys.prefix)}
     sys.path[:] = [str(root), *(folder for folder in sys.path if Path(folder).resolve() not in foreign)]
     os.environ["PYTHONPATH"] = str(root)
-    from pipeline.cli import main as fashion
+    from pipeline.cli.main import main as fashion
 
     fashion()
 

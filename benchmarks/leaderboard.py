@@ -14,10 +14,10 @@ from benchmarks.machine import describe_machine
 from benchmarks.trial import ROOT, Result, Trial, model_names, parent_run, reached_after
 from components.common.files import replacing
 from components.common.report import figure, png
-from components.train.models import MODELS
-from pipeline.cli import run_command
+from components.train.zoo import MODELS
+from pipeline.cli.main import run_command
 from pipeline.steps import Project
-from pipeline.tracking import Tracker, refusals
+from pipeline.tracking.runs import Tracker, refusals
 
 DEFAULT = ("house", "quick", "cnn-32", "cnn-32-100", "cnn-64-64-512", "cnn-3x64-128", "mlp-128-64")
 SHORT = (1, 3)

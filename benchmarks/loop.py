@@ -10,8 +10,8 @@ from tabulate import tabulate
 from benchmarks.trial import ROOT
 from components.common import idx
 from components.common.tensorflow import import_tensorflow
-from components.train.models import MODELS, shape_of
-from pipeline.cli import run_command
+from components.train.zoo import MODELS, shape_of
+from pipeline.cli.main import run_command
 from pipeline.steps import Project
 
 CALLS, STEPS = 6, 50

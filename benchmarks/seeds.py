@@ -13,9 +13,9 @@ from tabulate import tabulate
 from benchmarks.machine import describe_machine
 from benchmarks.trial import ROOT, Result, Trial, model_names, parent_run
 from components.common.files import replacing
-from pipeline.cli import run_command
+from pipeline.cli.main import run_command
 from pipeline.steps import Project
-from pipeline.tracking import Tracker
+from pipeline.tracking.runs import Tracker
 
 RECIPES = ("house", "best")
 SEEDS = 3

@@ -21,8 +21,8 @@ from benchmarks.trial import ROOT, Curve, reached_after, seconds_until
 from components.common.errors import PipelineError
 from components.common.files import replacing
 from components.common.tensorflow import fix_environment
-from components.train.models import MODELS, shape_of
-from pipeline.cli import run_command
+from components.train.zoo import MODELS, shape_of
+from pipeline.cli.main import run_command
 from pipeline.steps import Project
 
 CLAIM = 0.9114

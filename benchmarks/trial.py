@@ -16,12 +16,12 @@ from ruamel.yaml import YAML
 
 from components.common.errors import PipelineError
 from components.common.files import content_key, data_version, read_json
-from components.train.models import MODEL_NAMES
+from components.train.zoo import MODEL_NAMES
 from components.train.settings import Settings
 from components.train.step import code_version, describe_run
 from pipeline.steps import Project
-from pipeline.store import tracking_uri
-from pipeline.tracking import RUN_KEY, Folders, Tracker, refusals
+from pipeline.tracking.store import tracking_uri
+from pipeline.tracking.runs import RUN_KEY, Folders, Tracker, refusals
 
 ROOT = Path(__file__).parents[1]
 STEPS = ("validate", "train", "evaluate", "gate")
@@ -77,7 +77,7 @@ class Trial:
     def _step(self, step: str) -> None:
         """In a process of its own, so that its peak memory is its own."""
         result = subprocess.run(
-            [sys.executable, "-m", "pipeline.cli", "step", step],
+            [sys.executable, "-m", "pipeline.cli.main", "step", step],
             cwd=self.project.root,
             env=os.environ | {"PYTHONPATH": str(ROOT), "MLFLOW_TRACKING_URI": tracking_uri(ROOT)},
             check=False,

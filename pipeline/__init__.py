@@ -1,1 +1,1 @@
-"""Parameters, command line and tracking: what joins the steps of `components` into a pipeline."""
+"""What joins the steps of `components` into a pipeline: parameters, runs, registry, Kubeflow, commands."""

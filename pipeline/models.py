@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tabulate import tabulate
 
 from components.common.tensorflow import import_tensorflow
-from components.train.models import MODELS, shape_of
+from components.train.zoo import MODELS, shape_of
 from pipeline.params import DataParams
 
 if TYPE_CHECKING:

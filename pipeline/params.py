@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from components.common.errors import ParameterError
-from components.train.models import MODEL_NAMES, MODELS, settings_of
+from components.train.zoo import MODEL_NAMES, MODELS, settings_of
 from components.train.settings import Optimizer, PrecisionSetting, Schedule
 
 Severity = Annotated[

@@ -16,7 +16,7 @@ from components.common.files import data_version, read_json
 from pipeline import params as parameters
 
 if TYPE_CHECKING:
-    from pipeline.tracking import Tracker
+    from pipeline.tracking.runs import Tracker
 
 STEP_NAMES = ("validate", "train", "evaluate", "gate", "register")
 SECTIONS: dict[str, tuple[str, ...]] = {
@@ -81,7 +81,7 @@ def run_step(name: str, project: Project, params: parameters.Params) -> str:
 
 def _validate(project: Project, params: parameters.Params) -> str:
     from components.validate.step import validate
-    from pipeline.dataset import DATA_FILE, manifest
+    from pipeline.data.dataset import DATA_FILE, manifest
 
     described = (project.root / DATA_FILE).exists()  # else whoever fetched the data has verified it
     digests = manifest(project.root).sha256 if described else None
@@ -93,7 +93,7 @@ def _validate(project: Project, params: parameters.Params) -> str:
 
 def _train(project: Project, params: parameters.Params) -> str:
     from components.train.step import check_validated, describe_run, train
-    from pipeline.tracking import Tracker
+    from pipeline.tracking.runs import Tracker
 
     tracker = Tracker(project.root, params.tracking.experiment)
     verdict = project.out("validate") / "verdict.json"
@@ -162,7 +162,7 @@ def _register(project: Project, params: parameters.Params) -> str:
 
 
 def _tracker(project: Project, params: parameters.Params, *, chosen: bool = False) -> Tracker:
-    from pipeline.tracking import CHOSEN, CLAIMED, Tracker
+    from pipeline.tracking.runs import CHOSEN, CLAIMED, Tracker
 
     tracker = Tracker(project.root, params.tracking.experiment)
     tracker.claim(_training(project), CHOSEN if chosen else CLAIMED)
@@ -175,7 +175,7 @@ def _training(project: Project) -> dict[str, Any]:
 
 
 def _record(tracker: Tracker, project: Project, until: str) -> str:
-    from pipeline.tracking import Folders
+    from pipeline.tracking.runs import Folders
 
     order = STEP_NAMES.index(until)
     done = {step: project.out(step) for step in STEP_NAMES[: order + 1]}

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 from components.common.errors import redacted
 from components.common.files import read_json
-from pipeline.dataset import manifest
+from pipeline.data.dataset import manifest
 from pipeline.git import git_version
-from pipeline.registry import last_model
-from pipeline.server import experiment_page
+from pipeline.registry.versions import last_model
+from pipeline.tracking.server import experiment_page
 from pipeline.steps import Project
-from pipeline.store import store_folder
+from pipeline.tracking.store import store_folder
 
 if TYPE_CHECKING:
-    from pipeline.tracking import Tracker
+    from pipeline.tracking.runs import Tracker
 
 
 def summary(project: Project) -> str:
@@ -24,7 +24,7 @@ def summary(project: Project) -> str:
         PipelineError: A step has not run yet.
     """
     from components.gate.step import RuleVerdict, gate_table
-    from pipeline.tracking import Tracker
+    from pipeline.tracking.runs import Tracker
 
     validation = read_json(project.out("validate") / "validation.json", "validate")
     training = read_json(project.out("train") / "training.json", "train")

@@ -21,8 +21,8 @@ from mlflow.entities import Run
 from components.common import idx
 from components.ingest.step import check
 from pipeline import params as parameters
-from pipeline.dataset import manifest
-from tests.project import (
+from pipeline.data.dataset import manifest
+from tests.support.project import (
     MODEL,
     ROOT,
     TEST_EACH,
@@ -205,7 +205,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("FASHION_RUN_ID", "run-1")
     for name in ("KFP_RETRY_INDEX", "FASHION_RUN_LOCAL"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("pipeline.kubeflow.pod.TERMINATION_LOG", tmp_path / "termination-log")
+    monkeypatch.setattr("pipeline.kubeflow.runtime.entrypoint.TERMINATION_LOG", tmp_path / "termination-log")
     return str(tmp_path / "state")
 
 

@@ -23,7 +23,7 @@ from components.common.files import (
 from components.common.tensorflow import import_tensorflow, tensorflow_version
 from components.train.fit import exported, fit, hold_out
 from components.train.machine import machines_until_the_end, thread_count
-from components.train.models import MODELS, settings_of, shape_of
+from components.train.zoo import MODELS, settings_of, shape_of
 from components.train.precision import resolve
 from components.train.state import kept_machines
 

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any, get_args
 
-from pipeline.kubeflow.compiler import PipelineName, compile_pipeline
-from pipeline.kubeflow.form import form_values
-from pipeline.kubeflow.settings import Cluster
+from pipeline.kubeflow.definition.compiler import PipelineName, compile_pipeline
+from pipeline.kubeflow.definition.arguments import form_values
+from pipeline.kubeflow.definition.resources import Cluster
 from pipeline.params import load
-from tests.project import ROOT
+from tests.support.project import ROOT
 
 CANDIDATES = ["model.name=quick", "model.name=cnn-32-100 train.epochs=3"]
 

@@ -1,0 +1,1 @@
+"""The command `fashion`: a module for each group of commands."""

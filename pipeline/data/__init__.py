@@ -1,0 +1,1 @@
+"""The data set: its version in `data.dvc`, DVC's cache and remotes, samples."""

@@ -1,0 +1,1 @@
+"""`fashion doctor`: whether all that a run on a cluster needs is there."""

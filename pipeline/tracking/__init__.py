@@ -1,0 +1,1 @@
+"""MLflow: the server or the embedded store, its runs, and what is recorded there."""

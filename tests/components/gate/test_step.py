@@ -1,0 +1,149 @@
+"""The gate: each rule, and that it fails closed."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.common.errors import PipelineError
+from components.gate.step import gate, judge, verdict
+from pipeline.params import GateParams
+from tests.support.project import Project
+
+PARAMS = GateParams(
+    accuracy_min=0.92,
+    accuracy_lower_min=0.91,
+    worst_recall_min=0.7,
+    calibration_error_max=0.1,
+    model_megabytes_max=2.0,
+)
+GOOD: dict[str, Any] = {
+    "accuracy": 0.93,
+    "accuracy_lower": 0.925,
+    "worst_recall": 0.78,
+    "calibration_error": 0.05,
+    "model_megabytes": 1.6,
+}
+
+
+def test_a_good_model_passes_every_rule():
+    rules = judge(GOOD, PARAMS)
+
+    assert [(rule.metric, rule.passed) for rule in rules] == [(name, True) for name in GOOD]
+    assert verdict(rules) == "passed"
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "passed"),
+    [
+        ("accuracy", 0.92, True),
+        ("accuracy", 0.9199999, False),
+        ("accuracy_lower", 0.9099, False),
+        ("worst_recall", 0.69, False),
+        ("calibration_error", 0.1, True),
+        ("calibration_error", 0.1001, False),
+        ("model_megabytes", 2.0, True),
+        ("model_megabytes", 2.01, False),
+    ],
+)
+def test_a_bound_counts_as_met(metric: str, value: float, passed: bool):
+    rules = judge(GOOD | {metric: value}, PARAMS)
+
+    assert {rule.metric for rule in rules if not rule.passed} == (set() if passed else {metric})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, math.nan, math.inf, -math.inf, -0.1, 1.1, 10**400, "0.99", True, [0.99]],
+    ids=lambda v: repr(v)[:9],
+)
+@pytest.mark.parametrize("metric", ["accuracy", "calibration_error"])
+def test_what_is_no_number_in_range_is_rejected(metric: str, value: Any):
+    rules = judge(GOOD | {metric: value}, PARAMS)
+
+    failed = [rule for rule in rules if not rule.passed]
+    assert [rule.metric for rule in failed] == [metric]
+    assert failed[0].reason
+
+
+@pytest.mark.parametrize("metrics", [{}, None, [], "passed", 1.0], ids=repr)
+def test_without_metrics_every_rule_rejects(metrics: Any):
+    rules = judge(metrics, PARAMS)
+
+    assert len(rules) == len(GOOD)
+    assert not any(rule.passed for rule in rules)
+
+
+def test_a_rule_set_to_null_is_not_applied_but_accuracy_always_is():
+    only = GateParams(
+        accuracy_min=0.92,
+        accuracy_lower_min=None,
+        worst_recall_min=None,
+        calibration_error_max=None,
+        model_megabytes_max=None,
+    )
+
+    assert [rule.metric for rule in judge(GOOD, only)] == ["accuracy"]
+
+
+def write_evaluation(folder: Path, metrics: dict[str, Any]) -> None:
+    content = {"weights_digest": "w", "data_version": "d", "metrics": metrics}
+    (folder / "evaluation.json").write_text(json.dumps(content))
+
+
+def test_the_verdict_is_written_for_machines_and_people(tmp_path: Path):
+    write_evaluation(tmp_path, GOOD | {"accuracy": 0.9})
+
+    result = gate(tmp_path, tmp_path / "gate", PARAMS)
+
+    written = json.loads((tmp_path / "gate" / "gate.json").read_text())
+    assert written == result
+    assert (written["verdict"], written["weights_digest"], written["data_version"]) == ("rejected", "w", "d")
+    assert written["rules"][0] == {
+        "metric": "accuracy",
+        "value": 0.9,
+        "sign": ">=",
+        "bound": 0.92,
+        "passed": False,
+        "reason": "",
+    }
+    assert (
+        "| accuracy          | 0.9000  | >= 0.92 | rejected  |" in (tmp_path / "gate" / "gate.md").read_text()
+    )
+
+
+def test_a_nan_in_the_file_is_written_as_null_and_rejected(tmp_path: Path):
+    write_evaluation(tmp_path, GOOD | {"accuracy": math.nan})
+
+    assert gate(tmp_path, tmp_path / "gate", PARAMS)["verdict"] == "rejected"
+    assert json.loads((tmp_path / "gate" / "gate.json").read_text())["rules"][0]["value"] is None
+
+
+@pytest.mark.parametrize("content", [None, "", "{", "NaN?"])
+def test_a_missing_or_broken_evaluation_is_an_error_and_leaves_no_verdict(
+    tmp_path: Path, content: str | None
+):
+    if content is not None:
+        (tmp_path / "evaluation.json").write_text(content)
+
+    with pytest.raises(PipelineError, match=r"evaluation.json"):
+        gate(tmp_path, tmp_path / "gate", PARAMS)
+
+    assert not (tmp_path / "gate").exists()
+
+
+def test_the_command_judges_by_the_parameters_of_now_and_writes_nothing(project: Project):
+    before = (project.root / "outputs/gate/gate.json").read_bytes()
+    (project.root / "outputs/evaluate/metrics.json").write_text('{"accuracy": 1.0}')  # fools nobody
+    assert "gate: passed" in project.fashion("gate", "--strict").stdout
+
+    project.change("gate", "accuracy_min", 0.999)
+
+    assert "gate: rejected" in project.fashion("gate").stdout
+    assert "gate: rejected" in project.fashion("gate", "--strict", code=1).stdout
+    assert (project.root / "outputs/gate/gate.json").read_bytes() == before
+
+    (project.root / "outputs/evaluate/evaluation.json").unlink()
+    assert "evaluation.json is missing" in project.fashion("gate", code=1).stderr

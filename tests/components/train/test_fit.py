@@ -1,0 +1,171 @@
+"""Fitting: going on after a stop, several devices, and the exported model."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from components.common import idx
+from components.train.resnet import whitening_kernel
+from components.train.zoo import MODELS
+from components.train.precision import resolve
+from components.train.settings import Settings, Shape
+from tests.support.project import Project
+
+SHAPE = Shape(28, 28, 10, 0.286, 0.353, 5e-4)
+SETTINGS = replace(MODELS["house"].settings, epochs=3, batch_size=64, precision="float32")
+
+
+def fit_subset(
+    subset: Path, state: Path, settings: Settings, on_epoch: Any = lambda row: None, model: str = "house"
+) -> Any:
+    from components.train.fit import fit
+
+    images, labels = idx.read_split(subset, "train")
+    return fit(
+        MODELS[model],
+        (images[200:], labels[200:]),
+        (images[:200], labels[:200]),
+        SHAPE,
+        settings,
+        seed=1,
+        on_epoch=on_epoch,
+        state=str(state / "key.npz"),
+    )
+
+
+class StoppedError(Exception):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("after", "changes"),
+    [
+        (1, {"shift": 1, "cutout": 4}),
+        pytest.param(2, {"optimizer": "adam", "learning_rate": 0.001}, marks=pytest.mark.slow),
+    ],
+)
+def test_a_stopped_training_goes_on_to_the_same_weights(
+    subset: Path, tmp_path: Path, after: int, changes: dict[str, Any]
+):
+    settings = replace(SETTINGS, **changes)
+
+    def stop(row: dict[str, float]) -> None:
+        if row["epoch"] == after + 1:  # the state of this epoch is not yet kept
+            raise StoppedError
+
+    whole, _ = fit_subset(subset, tmp_path / "whole", settings)
+    with pytest.raises(StoppedError):
+        fit_subset(subset, tmp_path / "stopped", settings, stop)
+    seen: list[float] = []
+    resumed, history = fit_subset(
+        subset, tmp_path / "stopped", settings, lambda row: seen.append(row["epoch"])
+    )
+
+    assert seen == [epoch for epoch in (1, 2, 3) if epoch > after]
+    assert [row["epoch"] for row in history] == [1, 2, 3]
+    for one, other in zip(whole.get_weights(), resumed.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+    again, history = fit_subset(subset, tmp_path / "stopped", settings, pytest.fail)  # all epochs are kept
+    assert [row["epoch"] for row in history] == [1, 2, 3]
+    for one, other in zip(whole.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 half a file", b"{}"])
+def test_a_damaged_state_is_not_used(subset: Path, tmp_path: Path, content: bytes):
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "key.npz").write_bytes(content)
+
+    settings = replace(MODELS["mlp-128-64"].settings, epochs=1)
+    _, history = fit_subset(subset, tmp_path / "state", settings, model="mlp-128-64")
+
+    assert [row["epoch"] for row in history] == [1]
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-3), ("bfloat16", 0.06)])
+def test_the_exported_model_predicts_as_the_trained_network(
+    subset: Path, tmp_path: Path, precision: Any, tolerance: float
+):
+    import keras
+
+    from components.train.fit import exported
+
+    if precision == "bfloat16" != resolve("auto"):
+        pytest.skip("this processor would not train in bfloat16")
+    settings = replace(SETTINGS, epochs=2, precision=precision)
+    network, _ = fit_subset(subset, tmp_path / "state", settings)
+    images, _ = idx.read_split(subset, "test")
+    build = MODELS["house"].build
+
+    plain = exported(network, build, SHAPE, replace(settings, flip_average=False), "house")
+    averaged = exported(network, build, SHAPE, settings, "house")
+    averaged.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+
+    logits = network(images, training=False).numpy()
+    mirrored = network(images[:, :, ::-1], training=False).numpy()
+    np.testing.assert_allclose(plain(images), softmax(logits), atol=tolerance)
+    np.testing.assert_allclose(loaded(images), softmax((logits + mirrored) / 2), atol=tolerance)
+    assert {layer.dtype for layer in loaded.layers} <= {"float32", "uint8"}
+    assert {type(layer).__module__.partition(".")[0] for layer in loaded.layers} == {"keras"}
+
+
+def softmax(logits: Any) -> Any:
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+
+def test_the_front_whitens_patches(subset: Path):
+    images, _ = idx.read_split(subset, "train")
+    kernel = whitening_kernel(images, SHAPE, 1)
+    pixels = (images[:500] / 255 - SHAPE.pixel_mean) / SHAPE.pixel_std
+    patches = np.lib.stride_tricks.sliding_window_view(pixels, (4, 4), (1, 2)).reshape(-1, 16)
+
+    responses = patches @ kernel.reshape(16, 32)
+
+    assert kernel.shape == (4, 4, 1, 32)
+    np.testing.assert_array_equal(kernel[..., 16:], -kernel[..., :16])
+    second_moments = responses[:, :16].T @ responses[:, :16] / len(responses)
+    off_diagonal = second_moments - np.diag(np.diag(second_moments))
+    assert np.abs(off_diagonal).max() < 0.1
+    assert np.diag(second_moments)[-8:] == pytest.approx(np.ones(8), abs=0.15)
+
+
+@pytest.mark.parametrize("model", [pytest.param("house", marks=pytest.mark.slow), "cnn-32-100"])
+def test_two_devices_train_together(subset: Path, tmp_path: Path, trained: Project, model: str):
+    script = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "import numpy as np, tensorflow as tf\n"
+        "cpu = tf.config.list_physical_devices('CPU')[0]\n"
+        "tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)\n"
+        "from components.train import fit\n"
+        "from dataclasses import replace\n"
+        "from tests.components.train.test_fit import MODELS, SETTINGS, fit_subset\n"
+        "fit.accelerators = lambda: ['CPU:0', 'CPU:1']\n"
+        "assert fit.strategy().num_replicas_in_sync == 2\n"
+        "subset, out, model = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]\n"
+        "settings = replace(SETTINGS, epochs=4, xla=True)\n"
+        "if model != 'house': settings = replace(MODELS[model].settings, epochs=1)\n"
+        "network, history = fit_subset(subset, out / 'state', settings, model=model)\n"
+        "np.savez(out / 'two.npz', history[-1]['val_accuracy'], *network.get_weights())\n"
+    )
+    root = Path(__file__).parents[1]
+    Project(root, trained.environment | {"PYTHONPATH": str(root)}).run(
+        sys.executable, "-c", script, str(subset), str(tmp_path), model
+    )
+
+    with np.load(tmp_path / "two.npz") as two:
+        accuracy, *weights = (two[name] for name in two.files)
+    if model == "house":
+        assert accuracy > 0.7
+    else:  # without batch normalisation, a batch in two halves gives the same weights but for rounding
+        settings = replace(MODELS[model].settings, epochs=1)
+        alone, _ = fit_subset(subset, tmp_path / "one", settings, model=model)
+        for one, other in zip(alone.get_weights(), weights, strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-4)

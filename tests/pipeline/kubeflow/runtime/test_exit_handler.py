@@ -1,0 +1,200 @@
+"""The end of a pipeline run: its summary, and what becomes of the MLflow run."""
+
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from components.common.errors import PipelineError
+from pipeline import steps
+from pipeline.kubeflow.runtime.exit_handler import finish
+from pipeline.kubeflow.runtime.step_status import Note, Notebook
+from pipeline.params import load
+from pipeline.steps import run_step
+from pipeline.tracking.runs import CHOSEN, Tracker
+from tests.conftest import runs
+from tests.support.project import MODEL, Project
+
+
+def test_the_end_of_a_failed_run_names_the_step_and_fails_the_mlflow_run(
+    state: str, served: Project, client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", served.environment["MLFLOW_TRACKING_URI"])
+    new = served.json("outputs/train/training.json") | {"run_key": "new"}
+    del new["weights_digest"]
+    with Tracker(tmp_path, "new").training(new):
+        assert runs(client, "new")[0].info.status == "RUNNING"
+    assert runs(client, "new")[0].info.status == "FINISHED"
+    Notebook().close(Note("train", 0.0), state="done", line="trained")
+    Notebook().close(Note("evaluate", 1.0), state="failed", error="a file is missing", hint="push it")
+
+    finish("FAILED", "new", tmp_path / "summary.md")
+
+    text = (tmp_path / "summary.md").read_text()
+    assert text.splitlines()[0] == "**failed** in evaluate: a file is missing; what to do: push it"
+    (run,) = runs(client, "new")
+    assert (run.info.status, run.data.tags["kubeflow_run.run-1"]) == ("FAILED", "claimed")
+    assert run.info.run_id in text
+
+
+def test_a_run_that_has_failed_is_whole_again_when_its_content_runs_to_the_end(
+    served: Project, client: MlflowClient
+):
+    client.set_terminated(runs(client)[0].info.run_id, "FAILED")
+
+    served.fashion("step", "register")
+
+    assert [run.info.status for run in runs(client)] == ["FINISHED"]
+
+
+def test_of_two_pipeline_runs_on_one_training_the_first_to_finish_it_answers_for_it(
+    state: str, served: Project, client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", served.environment["MLFLOW_TRACKING_URI"])
+    new = served.json("outputs/train/training.json") | {"run_key": "new"}
+    del new["weights_digest"]
+    tracker = Tracker(tmp_path, "new")
+    with suppress(ZeroDivisionError), ExitStack() as late:
+        with tracker.training(new):
+            monkeypatch.setenv("FASHION_RUN_ID", "run-2")
+            late.enter_context(tracker.training(new))
+            monkeypatch.setenv("FASHION_RUN_ID", "run-1")
+        tracker.claim(new, "passed")
+        client.log_metric(runs(client, "new")[0].info.run_id, "test_accuracy", 0.9)
+        monkeypatch.setenv("FASHION_RUN_ID", "run-2")
+        _ = 1 / 0
+
+    finish("FAILED", "new", tmp_path / "summary.md")  # of run-2
+
+    (run,) = runs(client, "new")
+    assert (run.info.status, run.data.tags["made_by"]) == ("FINISHED", "run-1")
+    monkeypatch.setenv("FASHION_RUN_ID", "run-1")
+    finish("FAILED", "new", tmp_path / "summary.md")  # for example in register
+    assert runs(client, "new")[0].info.status == "FAILED"
+
+
+def test_a_training_that_is_killed_does_not_run_for_ever(
+    state: str, served: Project, client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", served.environment["MLFLOW_TRACKING_URI"])
+    new = served.json("outputs/train/training.json") | {"run_key": "new"}
+    tracker = Tracker(tmp_path, "new")
+    tracker._ensure_run(new)  # and never heard of again
+    monkeypatch.setenv("FASHION_RUN_ID", "run-2")
+    tracker.claim(new)
+    monkeypatch.setenv("FASHION_RUN_ID", "run-1")
+
+    finish("FAILED", "new", tmp_path / "summary.md")
+
+    assert runs(client, "new")[0].info.status == "FAILED"
+
+
+@pytest.mark.parametrize(
+    ("step", "lacks"), [("evaluate", "train/model.keras"), ("gate", "evaluate/evaluation.json")]
+)
+def test_what_a_pipeline_run_evaluates_and_judges_is_its_choice(
+    state: str, served: Project, client: MlflowClient, monkeypatch: pytest.MonkeyPatch, step: str, lacks: str
+):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", served.environment["MLFLOW_TRACKING_URI"])
+    monkeypatch.chdir(served.root)
+    (served.root / "outputs" / lacks).unlink()
+    project = steps.Project(served.root)
+    with pytest.raises(PipelineError):
+        run_step(step, project, load(served.root / "params.yaml"))
+
+    assert runs(client)[0].data.tags["kubeflow_run.run-1"] == "chosen"
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_a_failure_later_on_leaves_a_run_that_was_finished_before(
+    state: str,
+    served: Project,
+    client: MlflowClient,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    cached: bool,
+):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", served.environment["MLFLOW_TRACKING_URI"])
+    tracker, training = Tracker(tmp_path, MODEL), served.json("outputs/train/training.json")
+    if not cached:  # a new commit trains the same content anew
+        with tracker.training(training):
+            pass
+        Notebook().close(Note("train", 0.0), state="done", line="trained")
+    tracker.claim(training, CHOSEN)
+    Notebook().close(Note("evaluate", 0.0), state="failed", error="the disk is full")
+
+    finish("FAILED", MODEL, tmp_path / "summary.md")
+
+    assert [run.info.status for run in runs(client)] == ["FINISHED"]
+    assert "test accuracy" not in (tmp_path / "summary.md").read_text()  # it is of an earlier pipeline run
+
+
+@pytest.mark.parametrize("chosen", [None, "second"])
+def test_a_sweep_that_fails_after_its_trainings_fails_the_run_that_it_has_chosen(
+    state: str,
+    served: Project,
+    client: MlflowClient,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    chosen: str | None,
+):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", served.environment["MLFLOW_TRACKING_URI"])
+    tracker, training = Tracker(tmp_path, "sweep"), served.json("outputs/train/training.json")
+    del training["weights_digest"]
+    for name in ("first", "second", "third"):
+        with tracker.training(training | {"run_key": name}):
+            pass
+        Notebook().close(Note(f"train {name}", 0.0), state="done", line="trained")
+    if chosen:
+        tracker.claim({"run_key": chosen}, CHOSEN)
+
+    finish("FAILED", "sweep", tmp_path / "summary.md")
+
+    status = {run.data.tags["run_key"]: run.info.status for run in runs(client, "sweep")}
+    assert status == dict.fromkeys(("first", "second", "third"), "FINISHED") | (
+        {chosen: "FAILED"} if chosen else {}
+    )
+    told = [run for run in runs(client, "sweep") if run.info.run_id in (tmp_path / "summary.md").read_text()]
+    assert [run.data.tags["run_key"] for run in told] == ([chosen] if chosen else [])
+
+
+def test_the_summary_is_about_the_model_that_the_gate_judged(
+    state: str, served: Project, client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", served.environment["MLFLOW_TRACKING_URI"])
+    experiment = runs(client)[0].info.experiment_id
+    for name in ("first", "second"):  # candidates that an earlier run has evaluated
+        loser = client.create_run(experiment, tags={"run_key": name, "gate": "rejected"}, run_name=name)
+        client.log_metric(loser.info.run_id, "test_accuracy", 0.8)
+        Tracker(tmp_path, MODEL).claim({"run_key": name})
+    Tracker(tmp_path, MODEL).claim(served.json("outputs/train/training.json"), "passed")
+
+    finish("SUCCEEDED", MODEL, tmp_path / "summary.md")
+
+    text = (tmp_path / "summary.md").read_text()
+    accuracy = served.json("outputs/evaluate/metrics.json")["accuracy"]
+    assert f"| {accuracy:.2%}" in text
+    assert "rejected" not in text
+
+
+def test_the_end_of_a_run_never_fails(state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    (tmp_path / "state").write_text("a file where a folder should be")
+
+    finish("FAILED", MODEL, tmp_path / "summary.md")
+
+    text = (tmp_path / "summary.md").read_text()
+    assert text.startswith("**failed**")
+    assert "127.0.0.1:9" in text
+
+
+def test_a_killed_step_is_named(state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    Notebook().close(Note("validate", 0.0), state="done", line="fine")
+    Notebook().write(Note("train", 1.0))
+
+    finish("FAILED", MODEL, tmp_path / "summary.md")
+
+    headline = (tmp_path / "summary.md").read_text().splitlines()[0]
+    assert headline.startswith("**failed** in train: it was killed")

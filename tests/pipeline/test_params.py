@@ -1,0 +1,134 @@
+"""`params.yaml`: what is refused, and what the refusal says."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from components.common.errors import ParameterError
+from pipeline import params
+from tests.support.project import ROOT, Project, subset_settings
+
+
+def test_the_projects_own_parameters_are_accepted():
+    loaded = params.load(ROOT / "params.yaml")
+
+    assert loaded.gate.accuracy_min == 0.92
+    assert len(loaded.data.classes) == 10
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "value", "says"),
+    [
+        ("train", "epoch", 3, ["train.epoch is not a parameter", "train.epochs"]),
+        ("train", "epochs", "seven", ["train.epochs", "'seven'", "whole number >= 1", "for example 7"]),
+        ("train", "epochs", 2.0, ["train.epochs", "whole number"]),
+        ("train", "epochs", 0, ["train.epochs: 0", ">= 1"]),
+        ("train", "seed", True, ["train.seed", "whole number"]),
+        ("train", "learning_rate", float("nan"), ["train.learning_rate", "finite"]),
+        ("train", "learning_rate", -0.1, ["train.learning_rate", "> 0"]),
+        ("train", "precision", "half", ["train.precision", "auto | float32 | bfloat16"]),
+        ("train", "validation_images", 2000, ["train.validation_images", "leave a batch"]),
+        ("model", "name", "hause", ["model.name", "did you mean house?"]),
+        ("model", "name", "small-resnet", ["model.name", "no such model", "one of house, quick, best"]),
+        ("train", "l2", 0.1, ["train.l2 does nothing on cnn-32"]),
+        ("train", "momentum", 0.9, ["train.momentum does nothing with the optimizer adam"]),
+        ("train", "warmup", 0.1, ["train.warmup does nothing with a constant schedule"]),
+        ("train", "optimizer", "nesterov", ["nesterov needs train.momentum"]),
+        ("gate", "accuracy_min", None, ["gate.accuracy_min"]),
+        ("gate", "worst_recall_min", 1.2, ["gate.worst_recall_min", "<= 1", "null"]),
+        ("data", "classes", ["a", "a"], ["data.classes", "distinct"]),
+        ("register", "model_name", "a/b", ["register.model_name"]),
+    ],
+)
+def test_a_wrong_value_is_refused_by_name(section: str, name: str, value: Any, says: list[str]):
+    settings = subset_settings()
+    settings[section][name] = value
+
+    with pytest.raises(ParameterError) as refused:
+        params.parse(settings, "params.yaml")
+
+    for words in says:
+        assert words in str(refused.value)
+
+
+def test_a_model_whose_own_batch_is_larger_than_the_data_is_refused():
+    settings = subset_settings()
+    settings["train"] |= {"batch_size": None, "validation_images": 1500}
+
+    with pytest.raises(ParameterError, match=r"leave a batch \(512\)"):
+        params.parse(settings, "params.yaml")
+
+
+def test_a_setting_of_another_optimizer_may_come_with_that_optimizer():
+    settings = subset_settings()
+    settings["train"] |= {"optimizer": "sgd", "momentum": 0.9, "schedule": "triangular", "warmup": 0.1}
+
+    assert params.parse(settings, "params.yaml").train.momentum == 0.9
+
+
+def test_nested_values_are_checked_too():
+    settings = subset_settings()
+    settings["validate"]["class_share"] = {"min": 0.5, "max": 0.1, "severity": "critical"}
+    settings["validate"]["labels"]["severity"] = "fatal"
+
+    with pytest.raises(ParameterError, match=r"min 0.5 is above max 0.1") as refused:
+        params.parse(settings, "params.yaml")
+    assert "validate.labels.severity" in str(refused.value)
+
+
+def test_every_parameter_must_be_there():
+    settings = subset_settings()
+    del settings["gate"]["accuracy_min"]
+
+    with pytest.raises(ParameterError, match=r"gate.accuracy_min is missing; write number >= 0"):
+        params.parse(settings, "params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("a: [", "not valid YAML"), ("train: {}\ntrain: {}\n", "duplicate key"), ("", "params.yaml")],
+)
+def test_a_file_that_is_no_parameters(tmp_path: Path, text: str, says: str):
+    (tmp_path / "params.yaml").write_text(text)
+
+    with pytest.raises(ParameterError, match=says):
+        params.load(tmp_path / "params.yaml")
+
+
+def test_every_parameter_is_documented():
+    described = {name: meaning for name, _, meaning in params.describe()}
+
+    assert all(described.values()), [name for name, meaning in described.items() if not meaning]
+    settings = YAML(typ="safe").load(ROOT / "params.yaml")
+    assert {f"{s}.{n}" for s, names in settings.items() for n in names} <= described.keys()
+
+
+def test_a_wrong_parameter_stops_a_step_before_anything_heavy_is_imported(project: Project):
+    project.change("train", "epochs", "seven")
+    script = (
+        "import sys; sys.argv = ['fashion', 'step', 'train']\n"
+        "from pipeline.cli.main import main\n"
+        "try: main()\n"
+        "except SystemExit as end: code = end.code\n"
+        "assert not {'tensorflow', 'mlflow', 'pandas', 'great_expectations', 'dvc'} & sys.modules.keys()\n"
+        "sys.exit(code)"
+    )
+
+    result = project.run(sys.executable, "-c", script, code=3)
+
+    assert "train.epochs: 'seven' is refused" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_help_imports_nothing_heavy(project: Project):
+    script = (
+        "import sys\n"
+        "from pipeline.cli.main import cli\n"
+        "cli(['--help'], standalone_mode=False)\n"
+        "sys.exit(bool({'tensorflow', 'mlflow', 'pandas', 'great_expectations', 'dvc'} & sys.modules.keys()))"
+    )
+
+    project.run(sys.executable, "-c", script)
