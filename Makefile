@@ -31,12 +31,13 @@ test-slow: setup ## the tests of half a minute and more, which `make test` leave
 
 e2e: setup ## the pipeline on a real cluster (KFP_HOST, a kubeconfig, and the image on its nodes)
 	@fashion data
-	@python -m pytest -n 0 -s tests/e2e.py
+	@python -m pytest -n 0 -s -m e2e
 
-lint: setup ## ruff, ruff format and mypy
+lint: setup ## ruff, ruff format, mypy, and which module may import which
 	@ruff check .
 	@ruff format --check .
 	@mypy
+	@lint-imports
 
 ui: setup ## the MLflow UI on the runs of this folder
 	@fashion ui

@@ -16,12 +16,12 @@ from components.common.files import replacing
 from components.common.report import figure, png
 from components.train.zoo import MODELS
 from pipeline.cli.main import run_command
-from pipeline.steps import Project
+from pipeline.project import Project
 from pipeline.tracking.runs import Tracker, refusals
 
-DEFAULT = ("house", "quick", "cnn-32", "cnn-32-100", "cnn-64-64-512", "cnn-3x64-128", "mlp-128-64")
+DEFAULT = ("resnet-s", "resnet-xs", "cnn-32", "cnn-32-100", "cnn-64-64-512", "cnn-3x64-128", "mlp-128-64")
 SHORT = (1, 3)
-"""Epochs of `house` in trials of their own: its learning rate falls to nothing only at a training's end."""
+"""Epochs of further trials of `resnet-s`: its learning rate reaches nearly 0 only at the end of a training."""
 EQUAL_TIMES = (30, 60, 120, 240)
 """Seconds of training after which the models are compared."""
 COLUMNS = (
@@ -41,12 +41,12 @@ COLUMNS = (
 
 
 def trials(models: list[str], seed: int, scale: float) -> list[Trial]:
-    """The models in order, `house` also for fewer epochs."""
+    """The models in order, `resnet-s` also for fewer epochs."""
 
     def scaled(model: str) -> int | None:
         return None if scale == 1 else max(1, round(MODELS[model].settings.epochs * scale))
 
-    short = [Trial("house", seed, epochs) for epochs in SHORT if "house" in models and scale == 1]
+    short = [Trial("resnet-s", seed, epochs) for epochs in SHORT if "resnet-s" in models and scale == 1]
     return [*[Trial(model, seed, scaled(model)) for model in models], *short]
 
 
@@ -133,9 +133,7 @@ def write(results: list[Result], scale: float, out: Path) -> Path:
     seed = results[0].trial.seed
     short = ""
     if any(result.trial.epochs in SHORT for result in results) and scale == 1:
-        short = (
-            "`house` is at its best when its learning rate has fallen: it was trained for fewer epochs, too."
-        )
+        short = "`resnet-s` is best at the end of its learning rate schedule: it was trained for fewer epochs, too."
     scaled = "" if scale == 1 else f" **A quick look: {scale:g} times their epochs.**"
     text = f"""# Leaderboard
 
@@ -157,8 +155,8 @@ epoch that had ended by then. {short}
 {equal_time_table(results)}
 
 MFLOP are the multiplications and additions of convolutions and dense layers in one forward pass of the
-network that is trained. The saved models of `house` and `quick` make two, one on the mirror image; their test
-accuracy and `ms/image` are of that. The claim is the author's, of one run; here 5,000 images are held out.
+network that is trained. The saved models of `resnet-s` and `resnet-xs` make two, one on the mirror image; their
+test accuracy and `ms/image` are of that. The claim is the author's, of one run; here 5,000 images are held out.
 """
     out.mkdir(parents=True, exist_ok=True)
     with replacing(out / "leaderboard.png") as partial:

@@ -12,14 +12,14 @@ from components.common import idx
 from components.common.tensorflow import import_tensorflow
 from components.train.zoo import MODELS, shape_of
 from pipeline.cli.main import run_command
-from pipeline.steps import Project
+from pipeline.project import Project
 
 CALLS, STEPS = 6, 50
 """Calls into TensorFlow that are timed, and steps of each."""
 
 
 @click.command(help=__doc__)
-@click.option("--model", default="house", show_default=True, type=click.Choice(list(MODELS)))
+@click.option("--model", default="resnet-s", show_default=True, type=click.Choice(list(MODELS)))
 @click.option("--rounds", default=3, show_default=True, type=click.IntRange(1, 100))
 def main(model: str, rounds: int) -> None:
     """Times both in turn, and prints images/s and their ratio."""

@@ -14,10 +14,10 @@ from benchmarks.machine import describe_machine
 from benchmarks.trial import ROOT, Result, Trial, model_names, parent_run
 from components.common.files import replacing
 from pipeline.cli.main import run_command
-from pipeline.steps import Project
+from pipeline.project import Project
 from pipeline.tracking.runs import Tracker
 
-RECIPES = ("house", "best")
+RECIPES = ("resnet-s", "resnet-m")
 SEEDS = 3
 COLUMNS = ("model", "seed", "held-out accuracy", "test accuracy", "train s", "weights")
 

@@ -23,7 +23,7 @@ from components.common.files import replacing
 from components.common.tensorflow import fix_environment
 from components.train.zoo import MODELS, shape_of
 from pipeline.cli.main import run_command
-from pipeline.steps import Project
+from pipeline.project import Project
 
 CLAIM = 0.9114
 """The test accuracy that the authors of `cnn-32-100` claim."""
@@ -42,8 +42,8 @@ PLAIN = Contestant("plain Keras")
 CONTESTANTS = (
     PLAIN,
     Contestant("`cnn-32-100`, ours", "cnn-32-100"),
-    Contestant("`quick`", "quick"),
-    Contestant("`house`, 2 epochs", "house", 2),
+    Contestant("`resnet-xs`", "resnet-xs"),
+    Contestant("`resnet-s`, 2 epochs", "resnet-s", 2),
 )
 ROUNDS = 2
 HOW = """`cnn-32-100` the plain way (`plain_keras.py`) against ours, in turn, as ratios.

@@ -16,12 +16,12 @@ from ruamel.yaml import YAML
 
 from components.common.errors import PipelineError
 from components.common.files import content_key, data_version, read_json
-from components.train.zoo import MODEL_NAMES
 from components.train.settings import Settings
 from components.train.step import code_version, describe_run
-from pipeline.steps import Project
-from pipeline.tracking.store import tracking_uri
+from components.train.zoo import MODEL_NAMES
+from pipeline.project import Project
 from pipeline.tracking.runs import RUN_KEY, Folders, Tracker, refusals
+from pipeline.tracking.store import tracking_uri
 
 ROOT = Path(__file__).parents[1]
 STEPS = ("validate", "train", "evaluate", "gate")

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from components.common.errors import ParameterError
-from components.common.storage import REFUSED, s3_client, s3_faults
+from components.common.s3 import REFUSED, s3_client, s3_faults
 
 EXPIRE_DAYS, UPLOAD_DAYS = 90, 7
 NO_REGION = ("us-east-1", "aws-global", None)

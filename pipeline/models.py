@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
+from components.common.params import DataParams
 from components.common.tensorflow import import_tensorflow
 from components.train.zoo import MODELS, shape_of
-from pipeline.params import DataParams
 
 if TYPE_CHECKING:
     import keras

@@ -7,181 +7,21 @@ own (`components/train/models.py`); what a run was trained with is in its `train
 from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from components.common.errors import ParameterError
-from components.train.zoo import MODEL_NAMES, MODELS, settings_of
-from components.train.settings import Optimizer, PrecisionSetting, Schedule
-
-Severity = Annotated[
-    Literal["critical", "warning"],
-    Field(description="critical stops the pipeline, warning is reported", examples=["critical"]),
-]
-Share = Annotated[float, Field(ge=0, le=1)]
-
-
-class Section(BaseModel):
-    """A part of `params.yaml`: no unknown names, no silent conversions, no later changes."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-
-
-class DataParams(Section):
-    """The shape and the statistics of the data set."""
-
-    height: int = Field(ge=8, le=512, description="image height in pixels", examples=[28])
-    width: int = Field(ge=8, le=512, description="image width in pixels", examples=[28])
-    train_images: int = Field(ge=2, description="images in the train files", examples=[60000])
-    test_images: int = Field(ge=1, description="images in the test files", examples=[10000])
-    classes: list[str] = Field(
-        min_length=2, max_length=256, description="class names, in label order", examples=[["a", "b"]]
-    )
-    pixel_mean: Share = Field(description="mean of the train pixels / 255", examples=[0.286])
-    pixel_std: float = Field(
-        gt=0, le=1, description="standard deviation of the train pixels / 255", examples=[0.353]
-    )
-
-    @field_validator("classes")
-    @classmethod
-    def _distinct(cls, names: list[str]) -> list[str]:
-        if len(set(names)) != len(names) or not all(name.strip() for name in names):
-            raise ValueError("class names must be distinct and not empty")
-        return names
-
-
-class Rule(Section):
-    """An expectation that has only a severity."""
-
-    severity: Severity
-
-
-class Between(Section):
-    """An expectation on a share."""
-
-    min: Share = Field(description="lowest accepted value", examples=[0.09])
-    max: Share = Field(description="highest accepted value", examples=[0.11])
-    severity: Severity
-
-    @model_validator(mode="after")
-    def _ordered(self) -> "Between":
-        if self.min > self.max:
-            raise ValueError(f"min {self.min} is above max {self.max}")
-        return self
-
-
-class Near(Section):
-    """An expectation on the distance from the reference in `data`."""
-
-    tolerance: Share = Field(description="accepted distance from the reference", examples=[0.01])
-    severity: Severity
-
-
-class AtMost(Section):
-    """An expectation on a count."""
-
-    max: int = Field(ge=0, description="highest accepted number of images", examples=[0])
-    severity: Severity
-
-
-class ValidateParams(Section):
-    """The expectations on the data."""
-
-    labels: Rule = Field(description="every label has a class name")
-    class_share: Between = Field(description="share of each class in its split")
-    pixel_mean: Near = Field(description="mean of the pixels / 255 of a split")
-    pixel_std: Near = Field(description="standard deviation of the pixels / 255 of a split")
-    nonzero_share: Between = Field(description="share of non-zero pixels of a split")
-    blank_images: AtMost = Field(description="images whose pixels are all equal")
-    duplicates_in_train: AtMost = Field(description="copies of an earlier image in train")
-    duplicates_in_test: AtMost = Field(description="copies of an earlier image in test")
-    duplicates_across: AtMost = Field(description="test images that are in train too")
-
-
-class ModelParams(Section):
-    """The network."""
-
-    name: str = Field(description=f"one of {', '.join(MODEL_NAMES)}", examples=[MODEL_NAMES[0]])
-
-    @field_validator("name")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        if name not in MODEL_NAMES:
-            close = get_close_matches(name, MODEL_NAMES, n=1)
-            raise ValueError("there is no such model" + (f"; did you mean {close[0]}?" if close else ""))
-        return name
-
-
-class TrainParams(Section):
-    """How the network is trained. Of what is null, the model's own setting holds."""
-
-    seed: int = Field(ge=0, lt=2**31, description="of weights, split, shuffle and augmentation", examples=[1])
-    validation_images: int = Field(ge=1, description="train images held out for validation", examples=[5000])
-    epochs: int | None = Field(ge=1, le=10_000, description="passes over the train images", examples=[7])
-    batch_size: int | None = Field(ge=1, le=65_536, description="images per step", examples=[128])
-    optimizer: Optimizer | None = Field(
-        description="adam, or gradient descent with Nesterov's or plain momentum", examples=["nesterov"]
-    )
-    learning_rate: float | None = Field(gt=0, le=100, description="peak learning rate", examples=[0.2])
-    schedule: Schedule | None = Field(
-        description="constant, or triangular: a linear rise, then a linear fall to nearly 0",
-        examples=["triangular"],
-    )
-    warmup: Share | None = Field(description="share of the steps of the triangle's rise", examples=[0.2])
-    momentum: float | None = Field(ge=0, lt=1, description="of sgd and nesterov", examples=[0.9])
-    l2: float | None = Field(ge=0, le=1, description="weight decay of the house's kernels", examples=[0.0005])
-    label_smoothing: float | None = Field(
-        ge=0, lt=1, description="share given to all classes", examples=[0.1]
-    )
-    flip: bool | None = Field(description="mirror each image in every other epoch", examples=[True])
-    shift: int | None = Field(
-        ge=0, le=64, description="move each image by up to so many pixels", examples=[2]
-    )
-    cutout: int | None = Field(
-        ge=0, le=256, description="side in pixels of a square that is blotted out", examples=[8]
-    )
-    flip_average: bool | None = Field(
-        description="the saved model averages over the image and its mirror image", examples=[True]
-    )
-    precision: PrecisionSetting | None = Field(
-        description="of the activations; auto: bfloat16 where the processor has it", examples=["auto"]
-    )
-    xla: bool | None = Field(description="compile by XLA, for a GPU", examples=[False])
-
-
-class EvaluateParams(Section):
-    """How the model is measured on test."""
-
-    calibration_bins: int = Field(ge=2, le=1000, description="bins of confidence", examples=[15])
-    batch_size: int = Field(ge=1, le=65_536, description="images per prediction", examples=[500])
-
-
-class GateParams(Section):
-    """The rules of promotion. A rule set to null is not applied."""
-
-    accuracy_min: Share = Field(description="lowest test accuracy", examples=[0.92])
-    accuracy_lower_min: Share | None = Field(
-        description="lowest lower end of the accuracy's 95 % interval", examples=[0.915]
-    )
-    worst_recall_min: Share | None = Field(description="lowest recall of the worst class", examples=[0.7])
-    calibration_error_max: Share | None = Field(
-        description="highest expected calibration error", examples=[0.1]
-    )
-    model_megabytes_max: float | None = Field(
-        gt=0, description="largest model file in MB (10^6 bytes)", examples=[10.0]
-    )
-
-
-class RegisterParams(Section):
-    """The model registry."""
-
-    model_name: str = Field(
-        pattern=r"^[\w.-]+$", description="registered model's name", examples=["fashion-mnist"]
-    )
+from components.common.params import DataParams, Section
+from components.evaluate.params import EvaluateParams
+from components.gate.params import GateParams
+from components.register.params import RegisterParams
+from components.train.params import ModelParams, TrainParams, settings_of
+from components.train.zoo import MODELS
+from components.validate.params import ValidateParams
 
 
 class TrackingParams(Section):

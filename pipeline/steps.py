@@ -6,14 +6,13 @@ likes; nothing here knows who calls.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from components.common.errors import counted, first_line
 from components.common.files import data_version, read_json
 from pipeline import params as parameters
+from pipeline.project import Project
 
 if TYPE_CHECKING:
     from pipeline.tracking.runs import Tracker
@@ -27,47 +26,6 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "register": ("register", "evaluate", "tracking"),
 }
 """The sections of `params.yaml` that a step reads: a change of any other does not run it again."""
-
-
-@dataclass(frozen=True)
-class Project:
-    """The places of a project.
-
-    Args:
-        root: The folder of `params.yaml`.
-        places: What lies elsewhere than below the root, by `data` or the step that writes it.
-        state: Folder or `s3://BUCKET/PREFIX` for the state of an unfinished training, if not below the root.
-    """
-
-    root: Path
-    places: Mapping[str, Path] = field(default_factory=dict)
-    state: str = ""
-
-    @property
-    def data(self) -> Path:
-        """The four IDX files."""
-        return self.places.get("data", self.root / "data")
-
-    @property
-    def registration(self) -> Path:
-        """What the registry was told.
-
-        It lies with the embedded store, so that whoever deletes the store makes DVC register again.
-        """
-        return self.places.get("register", self.root / "mlruns" / "registration.json")
-
-    def out(self, step: str) -> Path:
-        """The folder of a step's files."""
-        return self.places.get(step, self.root / "outputs" / step)
-
-    @property
-    def training_state(self) -> str:
-        """What an unfinished training goes on from; DVC does not know of it, and does not remove it."""
-        return self.state or str(self.root / "outputs" / ".training")
-
-    def params(self) -> parameters.Params:
-        """The checked parameters."""
-        return parameters.load(self.root / "params.yaml")
 
 
 def run_step(name: str, project: Project, params: parameters.Params) -> str:
@@ -153,7 +111,7 @@ def _register(project: Project, params: parameters.Params) -> str:
         gated=project.out("gate"),
         out=project.registration,
         model_name=params.register_.model_name,
-        evaluate_params=params.evaluate,
+        batch_size=params.evaluate.batch_size,
         run_id=_record(tracker, project, "gate"),
     )
     if not result.registered:

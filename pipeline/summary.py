@@ -8,9 +8,9 @@ from components.common.errors import redacted
 from components.common.files import read_json
 from pipeline.data.dataset import manifest
 from pipeline.git import git_version
+from pipeline.project import Project
 from pipeline.registry.versions import last_model
 from pipeline.tracking.server import experiment_page
-from pipeline.steps import Project
 from pipeline.tracking.store import store_folder
 
 if TYPE_CHECKING:

@@ -124,7 +124,7 @@ def wait_for_group(group: int) -> None:
 def test_training_that_is_stopped_leaves_nothing_half_written_and_runs_again(
     project: Project, how: signal.Signals
 ):
-    project.change("model", "name", "house")
+    project.change("model", "name", "resnet-s")
     project.change("train", "epochs", 5)
     process = subprocess.Popen(
         ["fashion", "run"],
@@ -181,7 +181,7 @@ def test_without_git_everything_works_and_the_commit_is_left_out(subset: Path, t
     local.parent.mkdir(parents=True)
     local.write_text("[core]\n    remote = mine\n['remote \"mine\"']\n    url = /nowhere\n")
     project = new_project(tmp_path / "unpacked", subset, git=False)
-    project.change("model", "name", "house")
+    project.change("model", "name", "resnet-s")
     project.change("train", "epochs", 1)
     project.change("gate", "accuracy_min", 0.1)
 

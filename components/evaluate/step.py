@@ -14,7 +14,8 @@ from components.common.tensorflow import import_tensorflow
 if TYPE_CHECKING:
     import keras
 
-    from pipeline.params import DataParams, EvaluateParams
+    from components.common.params import DataParams
+    from components.evaluate.params import EvaluateParams
 
 LATENCY_CALLS = 200
 THROUGHPUT_IMAGES = 10_000

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from components.common.files import read_json, staged, write_json
 
 if TYPE_CHECKING:
-    from pipeline.params import GateParams
+    from components.gate.params import GateParams
 
 
 @dataclass(frozen=True)

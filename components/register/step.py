@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-    from pipeline.params import EvaluateParams
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 RUN_TAG = "run_id"
@@ -53,7 +52,7 @@ def register(
     gated: Path,
     out: Path,
     model_name: str,
-    evaluate_params: EvaluateParams,
+    batch_size: int,
     run_id: str,
 ) -> Registration:
     """Makes the model a version in the registry if the gate passed, and gives it its alias.
@@ -68,7 +67,7 @@ def register(
         gated: Folder of the gate step.
         out: The JSON file that receives the registration.
         model_name: The registered model.
-        evaluate_params: How a champion of other data is measured.
+        batch_size: Images per prediction when a champion of other data is measured.
         run_id: The MLflow run of this model, whose commit the version bears too; the tracking URI
             is set already.
 
@@ -129,7 +128,7 @@ def register(
                 client.delete_model_version(model_name, made.version)
         elif found.run_id != run_id and found.tags.get(RUN_TAG) != run_id:
             client.set_model_version_tag(model_name, found.version, RUN_TAG, run_id)
-        alias, reason = _alias(client, found, evaluation, data, evaluate_params)
+        alias, reason = _alias(client, found, evaluation, data, batch_size)
     except MlflowException as error:
         raise TrackingError(
             f"the registry refused or did not answer: {first_line(error)}",
@@ -178,7 +177,7 @@ def _alias(
     candidate: ModelVersion,
     evaluation: dict[str, Any],
     data: Path,
-    params: EvaluateParams,
+    batch_size: int,
 ) -> tuple[str, str]:
     """Decides and sets the alias of a version; returns it with the reason."""
     name, number = candidate.name, int(candidate.version)
@@ -186,7 +185,7 @@ def _alias(
         champion = _aliases(client, name).get(CHAMPION)
         if champion == number:
             return CHAMPION, "it is the champion already"
-        alias, reason = _compare(client, name, champion, evaluation, data, params)
+        alias, reason = _compare(client, name, champion, evaluation, data, batch_size)
         # Measuring takes time, and the registry has no compare-and-set: look again right before it is set.
         if _aliases(client, name).get(CHAMPION) == champion:
             break
@@ -206,7 +205,7 @@ def _compare(
     champion: int | None,
     evaluation: dict[str, Any],
     data: Path,
-    params: EvaluateParams,
+    batch_size: int,
 ) -> tuple[str, str]:
     """The alias that a version deserves beside this champion, and why."""
     if champion is None:
@@ -217,7 +216,7 @@ def _compare(
             f"champion {champion} knows other classes or another image size: "
             "give this task a register.model_name of its own, or set the alias by hand"
         )
-    ours, theirs = evaluation["metrics"]["accuracy"], _accuracy(client, holder, evaluation, data, params)
+    ours, theirs = evaluation["metrics"]["accuracy"], _accuracy(client, holder, evaluation, data, batch_size)
     if theirs is None:
         return CHALLENGER, f"champion {champion} cannot be measured on this data; set the alias by hand"
     better = ours >= theirs
@@ -231,7 +230,7 @@ def _accuracy(
     champion: ModelVersion,
     evaluation: dict[str, Any],
     data: Path,
-    params: EvaluateParams,
+    batch_size: int,
 ) -> float | None:
     """The champion's accuracy on this data: the recorded one if it is of this data, else measured now."""
     if champion.tags.get("data_version") == evaluation["data_version"] and "test_accuracy" in champion.tags:
@@ -245,7 +244,7 @@ def _accuracy(
             uri = client.get_model_version_download_uri(champion.name, champion.version)
             path = mlflow.artifacts.download_artifacts(uri, dst_path=folder, tracking_uri=client.tracking_uri)
             model = mlflow.keras.load_model(path)
-        predicted = predict(model, images, params.batch_size).argmax(axis=1)
+        predicted = predict(model, images, batch_size).argmax(axis=1)
     except Exception as error:  # whatever it is, it cannot be compared
         print(f"champion {champion.version} cannot be measured: {first_line(error)}")
         return None

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from components.common import idx
 from components.common.errors import TrainingError
 from components.common.tensorflow import import_tensorflow
-from components.train.zoo import Builder, Entry
 from components.train.precision import resolve
 from components.train.settings import Settings, Shape
+from components.train.zoo import Builder, Entry
 
 if TYPE_CHECKING:
     import keras

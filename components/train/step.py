@@ -23,12 +23,14 @@ from components.common.files import (
 from components.common.tensorflow import import_tensorflow, tensorflow_version
 from components.train.fit import exported, fit, hold_out
 from components.train.machine import machines_until_the_end, thread_count
-from components.train.zoo import MODELS, settings_of, shape_of
+from components.train.params import settings_of
 from components.train.precision import resolve
 from components.train.state import kept_machines
+from components.train.zoo import MODELS, shape_of
 
 if TYPE_CHECKING:
-    from pipeline.params import DataParams, ModelParams, TrainParams
+    from components.common.params import DataParams
+    from components.train.params import ModelParams, TrainParams
 
 HISTORY_COLUMNS = (
     "epoch",

@@ -11,13 +11,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from components.common.idx import Bytes
-from components.train import house, published
+from components.train import published, resnet
 from components.train.settings import Settings, Shape
 
 if TYPE_CHECKING:
     import keras
 
-    from pipeline.params import DataParams, ModelParams, TrainParams
+    from components.common.params import DataParams
 
 Builder = Callable[[Shape, Any], "keras.Model"]
 """Builds a network; the second argument makes its batch normalisation layers, if it has any."""
@@ -35,7 +35,7 @@ class Entry:
     prepare: Prepare | None = None
 
 
-_HOUSE = Settings(
+_S = Settings(
     epochs=10,
     batch_size=128,
     optimizer="nesterov",
@@ -49,21 +49,21 @@ _HOUSE = Settings(
     flip_average=True,
     precision="auto",
 )
-_QUICK = replace(_HOUSE, epochs=2)
-_BEST = replace(_HOUSE, epochs=22, cutout=6)
-# `best` made as large as the gate lets pass; still to be measured.
-_GPU = replace(_BEST, epochs=60, batch_size=512, learning_rate=0.8, cutout=8, precision="bfloat16", xla=True)
+_XS = replace(_S, epochs=2)
+_M = replace(_S, epochs=22, cutout=6)
+# `resnet-m` made as large as the gate lets pass; still to be measured.
+_GPU = replace(_M, epochs=60, batch_size=512, learning_rate=0.8, cutout=8, precision="bfloat16", xla=True)
 
 
 def _residual(widths: tuple[int, int, int], settings: Settings, claim: str) -> Entry:
-    return Entry(partial(house.residual, widths=widths), settings, claim, house.whiten)
+    return Entry(partial(resnet.residual, widths=widths), settings, claim, resnet.whiten)
 
 
 MODELS: dict[str, Entry] = {
-    "house": _residual((48, 96, 128), _HOUSE, "the default: best accuracy per second"),
-    "quick": _residual((32, 64, 96), _QUICK, "a first look in half a minute"),
-    "best": _residual((48, 96, 192), _BEST, "best accuracy in 15 minutes"),
-    "gpu": _residual((64, 128, 256), _GPU, "for a GPU node: 96 % is the goal, not yet measured"),
+    "resnet-s": _residual((48, 96, 128), _S, "the default: best accuracy per second"),
+    "resnet-xs": _residual((32, 64, 96), _XS, "a first look in half a minute"),
+    "resnet-m": _residual((48, 96, 192), _M, "best accuracy in 15 minutes"),
+    "resnet-gpu": _residual((64, 128, 256), _GPU, "for a GPU node: 96 % is the goal, not yet measured"),
     "cnn-32": Entry(
         published.cnn_32,
         Settings(epochs=50, batch_size=512, optimizer="adam", learning_rate=0.001),
@@ -91,12 +91,8 @@ MODELS: dict[str, Entry] = {
     ),
 }
 MODEL_NAMES = tuple(MODELS)
-
-
-def settings_of(model: ModelParams, train: TrainParams) -> Settings:
-    """The model's own settings, with those that `params.yaml` gives in their place."""
-    names = Settings.__dataclass_fields__
-    return MODELS[model.name].settings.override({name: getattr(train, name) for name in names})
+RENAMED = {"house": "resnet-s", "quick": "resnet-xs", "best": "resnet-m", "gpu": "resnet-gpu"}
+"""Former names of our networks."""
 
 
 def shape_of(data: DataParams, settings: Settings) -> Shape:

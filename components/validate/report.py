@@ -13,7 +13,7 @@ from components.common import idx
 from components.common.report import class_sheet, data_uri, figure, image_grid, png, render
 
 if TYPE_CHECKING:
-    from pipeline.params import DataParams
+    from components.common.params import DataParams
 
 OUTLIERS = 24
 CAPTION_COLUMNS = ("index", "label", "mean", "z")

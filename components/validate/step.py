@@ -10,8 +10,9 @@ from components.common.errors import ValidationError, counted
 from components.common.files import data_version, staged, write_json
 
 if TYPE_CHECKING:
+    from components.common.params import DataParams
+    from components.validate.params import ValidateParams
     from components.validate.suite import Verdict
-    from pipeline.params import DataParams, ValidateParams
 
 
 def validate(

@@ -11,7 +11,8 @@ from components.common.idx import Split
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pipeline.params import DataParams, ValidateParams
+    from components.common.params import DataParams
+    from components.validate.params import ValidateParams
 
 MAX_EXAMPLES = 5
 

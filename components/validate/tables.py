@@ -14,7 +14,7 @@ from components.common import idx
 from components.common.errors import DataError
 
 if TYPE_CHECKING:
-    from pipeline.params import DataParams
+    from components.common.params import DataParams
 
 
 def file_table(data: Path, params: DataParams, sha256: Mapping[str, str]) -> pd.DataFrame:

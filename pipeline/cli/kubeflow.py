@@ -1,4 +1,4 @@
-"""The commands that submit nothing: `fashion compile`, `fashion run-local` and `fashion doctor`."""
+"""The commands that run or compile the Kubeflow pipeline."""
 
 from __future__ import annotations
 
@@ -7,9 +7,17 @@ from typing import Any
 
 import click
 
-from components.common.errors import ExitCode, PipelineError
-from pipeline.cli.options import GPUS, cluster_of, cluster_options, connection_options, what_options
-from pipeline.tracking.store import project_root
+from components.common.errors import PipelineError
+from pipeline.cli.options import (
+    cluster_of,
+    cluster_options,
+    connect,
+    connection_options,
+    run_options,
+    what_options,
+)
+from pipeline.cli.waiting import timeout_option, wait_for
+from pipeline.project import project_root
 
 
 @click.command("run-local")
@@ -46,13 +54,13 @@ def run_local(params: tuple[str, ...], candidates: tuple[str, ...], no_cache: bo
 )
 def compile_(params: tuple[str, ...], sweep: bool, output: Path | None, **options: Any) -> None:
     """Writes the pipeline as KFP's YAML, to upload in KFP's UI."""
+    from pipeline.kubeflow.definition.arguments import check_remote, pipeline_arguments
     from pipeline.kubeflow.definition.compiler import compile_pipeline
-    from pipeline.kubeflow.definition.arguments import check_remote, form_values
     from pipeline.params import load
 
     root = project_root()
     cluster = cluster_of(options)
-    form = form_values(root, load(root / "params.yaml"), params)
+    form = pipeline_arguments(root, load(root / "params.yaml"), params)
     if form["remote"]:  # else whoever uploads the file fills it in
         check_remote(form["remote"])
     path = output or root / "build" / ("sweep.yaml" if sweep else "pipeline.yaml")
@@ -62,32 +70,25 @@ def compile_(params: tuple[str, ...], sweep: bool, output: Path | None, **option
 
 @click.command()
 @connection_options
-@click.option("--image", default="", help="Of a submission. [default: FASHION_IMAGE, or this commit's]")
-@click.option(
-    "--gpu",
-    "gpus",
-    type=GPUS,
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="Of a submission: with GPUs this commit's image is another.",
-)
-def doctor(
-    host: str | None, namespace: str | None, token_file: Path | None, image: str, gpus: int, **_: str
-) -> None:
-    """Checks data, DVC remote, bucket, MLflow, KFP, pods' keys and image; exits 1 when one is wrong.
+@cluster_options
+@run_options
+@click.option("--wait", is_flag=True, help="Show each step until the end; exit 1 when the run fails.")
+@timeout_option
+def submit(wait: bool, timeout: float | None, **options: Any) -> None:
+    """Runs the pipeline on a cluster with Kubeflow Pipelines."""
+    from pipeline.kubeflow.client.submission import dated, prepare
 
-    Bucket and MLflow are tried with the keys of this environment, then with those that the cluster's Secret
-    gives to pods, where it can be read.
-    """
-    from pipeline.doctor.checks import Target, findings
-
-    ok = True
-    for finding in findings(Target(project_root(), host or "", namespace or "", token_file, image, gpus)):
-        ok &= finding.ok
-        mark = ("ok" if finding.tested else "??") if finding.ok else "--"
-        click.echo(f"{finding.name:<10}  {mark}  {finding.text}")
-        if finding.hint:
-            click.echo(f"{'':<10}      what to do: {finding.hint}")
-    if not ok:
-        raise SystemExit(ExitCode.FAILED)
+    cluster = cluster_of(options)
+    kfp, experiment = connect(options)
+    with prepare(project_root(), cluster, options["params"], options["candidates"]) as submission:
+        run = kfp.submit(
+            submission.package,
+            options["name"] or dated(submission.title),
+            experiment,
+            submission.form,
+            cached=not options["no_cache"],
+            service_account=options["service_account"],
+        )
+    click.echo(f"{run.name}\n{run.url}")
+    if wait:
+        wait_for(kfp, run.run_id, timeout)

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import re
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from components.common.errors import ParameterError
+from pipeline.kubeflow.definition.image import choose_image
 from pipeline.kubeflow.definition.resources import (
     RETRY_WINDOW,
     Cluster,
     check_accelerator,
-    choose_image,
     parse_label,
     parse_toleration,
 )
@@ -144,23 +140,6 @@ run_options = _all(_RUN)
 """What to run on a cluster."""
 
 
-@dataclass(frozen=True)
-class Order:
-    """A pipeline that is ready to be submitted.
-
-    Args:
-        package: The compiled pipeline.
-        form: Its arguments.
-        pipeline: `train` or `sweep`.
-        title: What it does, in words.
-    """
-
-    package: Path
-    form: dict[str, Any]
-    pipeline: str
-    title: str
-
-
 def connect(options: dict[str, Any]) -> tuple[Kfp, str]:
     """Takes the connection's options out of a command's, and makes the connection.
 
@@ -202,42 +181,6 @@ def cluster_of(options: dict[str, Any]) -> Cluster:
         time_limit=options.pop("time_limit"),
         retries=options.pop("retries"),
     )
-
-
-@contextmanager
-def ordered(
-    root: Path, cluster: Cluster, params: Sequence[str], candidates: Sequence[str]
-) -> Iterator[Order]:
-    """Checks the parameters and compiles the pipeline, into a folder that is gone afterwards.
-
-    Args:
-        root: The project.
-        cluster: What to ask of the cluster.
-        params: `NAME=VALUE` of the form or of `params.yaml`.
-        candidates: Of a sweep.
-
-    Raises:
-        ParameterError: A name, type or range is wrong.
-    """
-    from pipeline.git import git_version
-    from pipeline.kubeflow.definition.compiler import PipelineName, compile_pipeline
-    from pipeline.kubeflow.definition.arguments import check_remote, form_values
-    from pipeline.params import load
-
-    form = form_values(root, load(root / "params.yaml"), params, candidates)
-    check_remote(form["remote"])
-    pipeline: PipelineName = "sweep" if candidates else "train"
-    what = f"sweep of {len(candidates)}" if candidates else str(form["model"])
-    commit = git_version().get("mlflow.source.git.commit", "")[:7]
-    with tempfile.TemporaryDirectory() as folder:
-        package = Path(folder) / "pipeline.yaml"
-        compile_pipeline(package, pipeline, cluster, form)
-        yield Order(package, form, pipeline, " ".join(filter(None, (what, commit))))
-
-
-def dated(title: str) -> str:
-    """A title with the time of day, so that no two runs are called the same."""
-    return f"{title} {datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"
 
 
 def _unless_none(values: Sequence[str]) -> Sequence[str]:

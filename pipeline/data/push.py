@@ -14,7 +14,7 @@ from typing import Any
 
 from components.common.errors import DataError, StorageError, first_line
 from components.common.files import as_storage_error, data_listing, data_version, file_digest
-from components.common.storage import s3_fault
+from components.common.s3 import s3_fault
 from components.ingest.s3 import LISTING
 from pipeline.data.dataset import obtain, prepare_dvc
 from pipeline.data.dvc_cache import open_dvc

@@ -6,8 +6,8 @@ import numpy as np
 
 from components.common import idx
 from components.common.files import staged
+from components.common.params import DataParams
 from components.common.report import class_sheet, figure, image_grid, png
-from pipeline.params import DataParams
 
 
 def draw_samples(data: Path, out: Path, params: DataParams) -> list[tuple[str, int, int]]:

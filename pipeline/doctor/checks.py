@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,24 +17,10 @@ from components.common.errors import (
     first_line,
     redacted,
 )
+from pipeline.doctor.finding import Finding, NotTested, try_bucket
 
 if TYPE_CHECKING:
-    from components.common.storage import Storage
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What came of a check; `hint` says what to do where it is not ok."""
-
-    name: str
-    ok: bool
-    text: str
-    hint: str = ""
-    tested: bool = True
-
-
-class NotTested(Exception):  # noqa: N818 - nothing is wrong
-    """Something cannot be seen from here, which may be as it should."""
+    pass
 
 
 @dataclass(frozen=True)
@@ -94,7 +79,7 @@ def _remote(target: Target) -> str:
 
 def _bucket(_: Target) -> str:
     from components.common.storage import open_storage
-    from pipeline.kubeflow.runtime.step_status import STATE_URL
+    from pipeline.kubeflow.runtime.environment import STATE_URL
 
     location = os.environ.get(STATE_URL, "")
     if not location:
@@ -104,20 +89,6 @@ def _bucket(_: Target) -> str:
         )
     try_bucket(open_storage(location))
     return f"{location} can be written and read with the keys of this environment"
-
-
-def try_bucket(storage: Storage) -> None:
-    """Writes, reads and removes an object.
-
-    Raises:
-        StorageError: One of these fails.
-    """
-    name = f"doctor-{uuid.uuid4().hex}"
-    storage.write(name, b"ok")
-    content = storage.read(name)
-    storage.remove(name)
-    if content != b"ok":
-        raise StorageError(f"{storage.place(name)} does not give back what was written", "look at the server")
 
 
 def _mlflow(target: Target) -> str:
@@ -149,7 +120,7 @@ def _namespace(target: Target) -> str:
 
     from pipeline.kubeflow.client.api import NAMESPACE
     from pipeline.kubeflow.client.pods import SECONDS, kube_client
-    from pipeline.kubeflow.definition.resources import CONFIG_MAP, SECRET
+    from pipeline.kubeflow.runtime.environment import CONFIG_MAP, SECRET
 
     api, namespace = kube_client(), target.namespace or NAMESPACE
     if api is None:
@@ -177,15 +148,15 @@ def _namespace(target: Target) -> str:
 
 
 def _pod_keys(target: Target) -> str:
-    from pipeline.kubeflow.client.api import NAMESPACE
     from pipeline.doctor.pod_keys import check_pod_keys
+    from pipeline.kubeflow.client.api import NAMESPACE
     from pipeline.tracking.store import tracking_uri
 
     return check_pod_keys(target.namespace or NAMESPACE, tracking_uri(target.root))
 
 
 def _image(target: Target) -> str:
-    from pipeline.kubeflow.definition.resources import choose_image
+    from pipeline.kubeflow.definition.image import choose_image
 
     image = choose_image(target.image, target.gpus)
     return f"{image} (whether the cluster can pull it shows when it runs)"

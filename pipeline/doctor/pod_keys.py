@@ -7,11 +7,11 @@ import os
 from collections.abc import Mapping
 
 from components.common.errors import ClusterError, StorageError
-from components.common.storage import open_storage, s3_client
-from pipeline.doctor.checks import NotTested, try_bucket
-from pipeline.kubeflow.runtime.step_status import STATE_URL
+from components.common.s3 import s3_client
+from components.common.storage import open_storage
+from pipeline.doctor.finding import NotTested, try_bucket
 from pipeline.kubeflow.client.pods import SECONDS, kube_client
-from pipeline.kubeflow.definition.resources import CONFIG_MAP, SECRET, SECRET_KEYS
+from pipeline.kubeflow.runtime.environment import CONFIG_MAP, SECRET, SECRET_KEYS, STATE_URL
 from pipeline.tracking.server import RefusedError, check_server, is_server
 
 S3_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")

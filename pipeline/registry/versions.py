@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from components.common.files import read_json
-from pipeline.steps import Project
+from pipeline.project import Project
 
 if TYPE_CHECKING:
     from pipeline.tracking.runs import Tracker

@@ -22,8 +22,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from components.common.errors import MLFLOW_SETTING, SUBMIT_ANEW, PipelineError, TrackingError, first_line
 from components.common.files import read_json
 from components.train.step import code_version
-from pipeline.tracking.artifacts import artifact_faults, check_artifacts
 from pipeline.git import git_version
+from pipeline.tracking.artifacts import artifact_faults, check_artifacts
 from pipeline.tracking.recording import (
     epoch_metrics,
     flatten,

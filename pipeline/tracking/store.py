@@ -8,18 +8,12 @@ from filelock import FileLock
 
 from components.common.errors import MLFLOW_SETTING, TrackingError, first_line, redacted
 from components.common.files import as_storage_error
-from pipeline.tracking.settings import settle_mlflow
 from pipeline.tracking.server import check_server
+from pipeline.tracking.settings import settle_mlflow
 
 FOLDER = "mlruns"
 RUN_ID = "FASHION_RUN_ID"
 """The variable that names the pipeline run that a step belongs to."""
-
-
-def project_root() -> Path:
-    """The folder of `params.yaml`: here, or the nearest parent that has one."""
-    here = Path.cwd()
-    return next((p for p in (here, *here.parents) if (p / "params.yaml").is_file()), here)
 
 
 def store_folder(root: Path) -> Path:

@@ -16,7 +16,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from pipeline.kubeflow.definition.resources import default_image
+from pipeline.kubeflow.definition.image import default_image
 from pipeline.tracking.runs import PIPELINE_RUN_TAG
 from tests.conftest import free_port
 from tests.support.project import CODE, ROOT
@@ -27,7 +27,7 @@ NAMESPACE = "kubeflow"
 NOW = int(time.time())
 MODEL = f"e2e-{NOW}"
 """A registered model of this session's own; its seeds are new to the cache, too."""
-QUICK = ("--param", "model=quick", "--param", "epochs=1", "--param", f"register.model_name={MODEL}")
+QUICK = ("--param", "model=resnet-xs", "--param", "epochs=1", "--param", f"register.model_name={MODEL}")
 LOW = ("--param", "accuracy_min=0.85")
 SMALL = ("--cpu", "500m:2", "--memory", "2Gi:6Gi", "--service-account", "fashion-runner")
 

@@ -3,20 +3,20 @@
 from pathlib import Path
 from typing import Any, get_args
 
+from pipeline.kubeflow.definition.arguments import pipeline_arguments
 from pipeline.kubeflow.definition.compiler import PipelineName, compile_pipeline
-from pipeline.kubeflow.definition.arguments import form_values
 from pipeline.kubeflow.definition.resources import Cluster
 from pipeline.params import load
 from tests.support.project import ROOT
 
-CANDIDATES = ["model.name=quick", "model.name=cnn-32-100 train.epochs=3"]
+CANDIDATES = ["model.name=resnet-xs", "model.name=cnn-32-100 train.epochs=3"]
 
 
 def write(folder: Path, name: PipelineName, **cluster: Any) -> Path:
     """Compiles a pipeline for a code version that does not change with each edit."""
     remote = ["remote=s3://fashion/dvc"]
     candidates = CANDIDATES if name == "sweep" else []
-    form = form_values(ROOT, load(ROOT / "params.yaml"), remote, candidates)
+    form = pipeline_arguments(ROOT, load(ROOT / "params.yaml"), remote, candidates)
     path = folder / f"{name}.yaml"
     cluster = {"image": "fashion-pipeline:golden"} | cluster
     compile_pipeline(path, name, Cluster(**cluster), form | {"code_version": "golden"})

@@ -8,7 +8,7 @@ import pytest
 from pathspec import PathSpec
 
 from pipeline import git
-from pipeline.kubeflow.definition.resources import IMAGE_FILES
+from pipeline.kubeflow.definition.image import IMAGE_FILES
 from tests.support.project import ROOT
 
 TARGETS = ("cpu", "gpu")

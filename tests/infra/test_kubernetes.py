@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 import kubernetes_validate
 import pytest
 
-from pipeline.kubeflow.definition.resources import CONFIG_KEYS, CONFIG_MAP, SECRET, SECRET_KEYS, Cluster
+from pipeline.kubeflow.definition.resources import Cluster
+from pipeline.kubeflow.runtime.environment import CONFIG_KEYS, CONFIG_MAP, SECRET, SECRET_KEYS
 from tests.support.manifests import (
     BUILT,
     FOLDER,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from components.common.errors import ExitCode, ParameterError, StorageError
-from components.common.storage import s3_client
+from components.common.s3 import s3_client
 from pipeline.bucket import create_bucket
 from pipeline.cli.bucket import bucket as bucket_group
 from pipeline.cli.main import run_command

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.process import GIT_VARIABLES
-from tests.support.project import ROOT, Project
 from tests.infra.test_image import arguments_of
+from tests.support.project import ROOT, Project
 
 
 def content(folder: Path) -> dict[str, bytes]:

@@ -59,7 +59,9 @@ def server(bare_environment: None) -> Iterator[KfpServer]:
 def ready_to_submit(monkeypatch: pytest.MonkeyPatch, server: KfpServer) -> None:
     """The project's folder with a DVC remote, an image, and a server."""
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr("pipeline.kubeflow.definition.arguments.default_remote", lambda root: "s3://fashion/dvc")
+    monkeypatch.setattr(
+        "pipeline.kubeflow.definition.arguments.default_remote", lambda root: "s3://fashion/dvc"
+    )
     monkeypatch.setenv("FASHION_IMAGE", IMAGE)
     monkeypatch.setenv("KFP_HOST", server.url)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 MODEL = "fashion-mnist"
 """Name of the registered model, and of the experiment."""
 NETWORK = "cnn-32"

@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from components.common.storage import s3_client
+from components.common.s3 import s3_client
 from tests.conftest import free_port, wait_for_http
 
 Keys = dict[str, str]

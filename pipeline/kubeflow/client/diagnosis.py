@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.kubeflow.runtime.step_status import KILLED, Note
 from pipeline.kubeflow.client.pods import Pod, Pods
 from pipeline.kubeflow.client.progress import StepState
+from pipeline.kubeflow.runtime.step_status import KILLED, StepStatus
 
 REMEDIES = {
     "OOMKilled": "it had too little memory: --memory",
@@ -37,8 +37,13 @@ class Failure:
     hint: str = ""
 
 
-def why_failed(
-    run: Any, url: str, steps: Sequence[StepState], notes: Mapping[str, Note], pods: Pods, seen: Sequence[Pod]
+def diagnose(
+    run: Any,
+    url: str,
+    steps: Sequence[StepState],
+    notes: Mapping[str, StepStatus],
+    pods: Pods,
+    seen: Sequence[Pod],
 ) -> Failure:
     """The first step that failed, and why: from its note, its pod's last words, from Argo, or from its log.
 

@@ -11,9 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pipeline.kubeflow.runtime.step_status import STATE_URL
-from pipeline.kubeflow.definition.resources import CONFIG_MAP
 from pipeline.kubeflow.client.workflow import GROUP, RUN_LABEL, SHUTDOWN, Workflow
+from pipeline.kubeflow.runtime.environment import CONFIG_MAP, STATE_URL
 
 SECONDS = 5
 PATIENCE, PAUSE_SECONDS = 3, 60

@@ -26,7 +26,7 @@ class StepState:
     """A step that has begun, or will not.
 
     Args:
-        step: Its name; in a loop with the item, as in `train model.name=quick`.
+        step: Its name; in a loop with the item, as in `train model.name=resnet-xs`.
         state: How far it is.
         detail: Which try it is, from the second; why it waits, or why it does not start; of a failed one,
             what its pod said.

@@ -14,9 +14,9 @@ import click
 from components.common.errors import PipelineError, redacted
 from components.common.storage import open_storage
 from pipeline.kubeflow.client.api import ENDED, Kfp
-from pipeline.kubeflow.runtime.step_status import notes_of
 from pipeline.kubeflow.client.pods import Pods, state_location
 from pipeline.kubeflow.client.progress import was_stopped
+from pipeline.kubeflow.runtime.step_status import statuses_in
 from pipeline.tracking.settings import settle_mlflow
 
 PAGE = 1000
@@ -64,7 +64,7 @@ def latest(kfp: Kfp, experiment: str, limit: int) -> list[RunRow]:
     over = [run.run_id for run in runs if run.state in ENDED]
     known = from_mlflow(over)
     pods = Pods(kfp.namespace)
-    known |= from_notes(pods, [run_id for run_id in over if run_id not in known])
+    known |= from_statuses(pods, [run_id for run_id in over if run_id not in known])
     open_ = [run.run_id for run in runs if run.state not in ENDED]
     workflows = pods.workflows(open_) if open_ else {}
     rows = []
@@ -134,7 +134,7 @@ def from_mlflow(run_ids: Sequence[str]) -> dict[str, Judged]:
     return known
 
 
-def from_notes(pods: Pods, run_ids: Sequence[str]) -> dict[str, Judged]:
+def from_statuses(pods: Pods, run_ids: Sequence[str]) -> dict[str, Judged]:
     """What the steps' notes know, by the id of the pipeline run; nothing where they are out of reach."""
     location = state_location(pods) if run_ids else ""
     known: dict[str, Judged] = {}
@@ -145,7 +145,7 @@ def from_notes(pods: Pods, run_ids: Sequence[str]) -> dict[str, Judged]:
 
         def lines(run_id: str) -> dict[str, str]:
             names = [f"runs/{run_id}/{step}.json" for step in ("evaluate", "gate")]
-            return {step: note.line for step, note in notes_of(storage, names).items()}
+            return {step: note.line for step, note in statuses_in(storage, names).items()}
 
         with ThreadPoolExecutor(READERS) as pool:
             for run_id, said in zip(run_ids, pool.map(lines, run_ids), strict=True):

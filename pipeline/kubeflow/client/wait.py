@@ -10,11 +10,11 @@ from typing import Any
 from components.common.errors import ClusterError, PipelineError
 from pipeline.kubeflow.client.api import Kfp
 from pipeline.kubeflow.client.connection import UnreachableError
-from pipeline.kubeflow.runtime.step_status import Note, read_notes
+from pipeline.kubeflow.client.diagnosis import Failure, diagnose
 from pipeline.kubeflow.client.observe import GRACE_SECONDS, Observer
 from pipeline.kubeflow.client.pods import Pod, Pods, state_location, with_lost
 from pipeline.kubeflow.client.progress import StepState, describe, pod_label, progress, steps_of, was_stopped
-from pipeline.kubeflow.client.diagnosis import Failure, why_failed
+from pipeline.kubeflow.runtime.step_status import StepStatus, read_statuses
 
 POLL_SECONDS = 3.0
 PATIENCE = 40
@@ -103,7 +103,7 @@ def _ended(kfp: Kfp, run: Any, steps: list[StepState], pods: Pods, seen: Sequenc
     if stopped:
         failure = Failure("", "somebody stopped the run")
     elif run.state != "SUCCEEDED":
-        failure = why_failed(run, kfp.url(run.run_id), steps, notes, pods, seen)
+        failure = diagnose(run, kfp.url(run.run_id), steps, notes, pods, seen)
     return Ended(
         run_id=run.run_id,
         state="STOPPED" if stopped else run.state,
@@ -115,10 +115,10 @@ def _ended(kfp: Kfp, run: Any, steps: list[StepState], pods: Pods, seen: Sequenc
     )
 
 
-def _notes(run_id: str, pods: Pods) -> dict[str, Note]:
+def _notes(run_id: str, pods: Pods) -> dict[str, StepStatus]:
     location = state_location(pods)
     try:
-        return read_notes(location, run_id) if location else {}
+        return read_statuses(location, run_id) if location else {}
     except PipelineError:  # they are a help, no condition
         return {}
 

@@ -28,7 +28,7 @@ def compile_pipeline(path: Path, name: PipelineName, cluster: Cluster, form: dic
         path: The file that receives it.
         name: `train` or `sweep`.
         cluster: Image, GPUs and the rest of what is asked of the cluster.
-        form: The defaults of the form in the KFP UI, as `form.form_values` makes them.
+        form: The defaults of the form in the KFP UI, as `form.pipeline_arguments` makes them.
     """
     from kfp.compiler import Compiler
 

@@ -34,10 +34,10 @@ def parameters(
     experiment: str,
     params: str,
     candidates: List[str] = [],  # noqa: B006 - KFP copies it
-) -> NamedTuple("Sections", validate=str, train=str, evaluate=str, gate=str, register=str):  # type: ignore[valid-type]
+) -> NamedTuple("StepParameters", validate=str, train=str, evaluate=str, gate=str, register=str):  # type: ignore[valid-type]
     """Checks the parameters, and gives each step its own, so that no other's change runs it again."""
-    from pipeline.kubeflow.definition.arguments import sections
     from pipeline.kubeflow.runtime.entrypoint import reported
+    from pipeline.kubeflow.runtime.step_parameters import step_parameters
 
     fields = {
         "model": model,
@@ -51,7 +51,7 @@ def parameters(
         "experiment": experiment,
     }
     with reported("parameters", code_version) as lines:
-        result = sections(fields, params, candidates)
+        result = step_parameters(fields, params, candidates)
         lines.append("every name, type and range is right")
     return result
 
@@ -60,11 +60,11 @@ def parameters(
 def plan(code_version: str, params: str, candidates: List[str]) -> List[str]:
     """Divides a sweep into its trainings."""
     from components.common.errors import counted
-    from pipeline.kubeflow.definition.arguments import trainings
     from pipeline.kubeflow.runtime.entrypoint import reported
+    from pipeline.kubeflow.runtime.step_parameters import candidate_parameters
 
     with reported("plan", code_version) as lines:
-        planned = trainings(params, candidates)
+        planned = candidate_parameters(params, candidates)
         lines.append(counted(len(planned), "training"))
     return planned
 

@@ -6,7 +6,8 @@ from typing import Any, List
 from kfp import dsl, kubernetes
 
 from pipeline.kubeflow.definition import components as steps
-from pipeline.kubeflow.definition.resources import CONFIG_KEYS, RETRY_WINDOW, SECRET_KEYS, Cluster
+from pipeline.kubeflow.definition.resources import RETRY_WINDOW, Cluster
+from pipeline.kubeflow.runtime.environment import CONFIG_KEYS, SECRET_KEYS
 
 NETWORK_LABEL = ("app.kubernetes.io/part-of", "fashion-pipeline")
 """By this label infra/kubernetes's network policies know a step's pod."""

@@ -43,7 +43,7 @@ class _Thread(threading.local):
     depth = 0
 
 
-class Narrator(io.TextIOBase):
+class Console(io.TextIOBase):
     """Passes on what the steps say, and of KFP what tells how far it is.
 
     It stands for stdout and stderr, and its `heed` is a filter of the root logger. The log's text would not

@@ -17,12 +17,13 @@ from typing import Any
 
 from components.common.files import content_key
 from pipeline.git import CODE_ROOT
+from pipeline.kubeflow.definition.arguments import pipeline_arguments
 from pipeline.kubeflow.definition.compiler import PipelineName, make_pipeline
-from pipeline.kubeflow.runtime.exit_handler import headline, reason
-from pipeline.kubeflow.definition.arguments import form_values
-from pipeline.kubeflow.local.console import Narrator, Tasks
-from pipeline.kubeflow.runtime.step_status import LOCAL, Note, read_notes
 from pipeline.kubeflow.definition.resources import Cluster
+from pipeline.kubeflow.local.console import Console, Tasks
+from pipeline.kubeflow.runtime.environment import LOCAL
+from pipeline.kubeflow.runtime.exit_handler import headline, reason
+from pipeline.kubeflow.runtime.step_status import StepStatus, read_statuses
 from pipeline.tracking.store import tracking_uri
 
 ORDER = ("parameters", "ingest", "plan", "validate", "train", "select", "evaluate", "gate", "register")
@@ -72,7 +73,7 @@ def run_local(
     name: PipelineName = "sweep" if candidates else "train"
     if not any(a.startswith("remote=") for a in assignments):
         assignments = [*assignments, f"remote={_cache(root)}"]
-    form = form_values(root, load(root / "params.yaml"), assignments, candidates)
+    form = pipeline_arguments(root, load(root / "params.yaml"), assignments, candidates)
     Tracker(root, form["experiment"])  # the store is made once, before steps run side by side
     folder, run_id = root / "outputs" / "kubeflow", uuid.uuid4().hex
     path = [str(CODE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -85,8 +86,8 @@ def run_local(
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
     }
     succeeded, tasks = _execute(name, form, folder, cached)
-    notes = read_notes(str(folder / "state"), run_id)
-    steps = fates(name, notes, tasks)
+    notes = read_statuses(str(folder / "state"), run_id)
+    steps = step_results(name, notes, tasks)
     return LocalRun(steps, succeeded, outcome(succeeded, notes, steps))
 
 
@@ -101,7 +102,7 @@ def _execute(name: PipelineName, form: dict[str, object], folder: Path, cached: 
         )
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / LOG).open("w", encoding="utf-8") as log:
-            narrator: Any = Narrator(sys.stdout, log)
+            narrator: Any = Console(sys.stdout, log)
             logging.basicConfig(level=logging.INFO, stream=narrator, force=True)
             logging.getLogger().addFilter(narrator.heed)
             with redirect_stdout(narrator), redirect_stderr(narrator):
@@ -116,7 +117,7 @@ def _execute(name: PipelineName, form: dict[str, object], folder: Path, cached: 
     return True, narrator.tasks
 
 
-def fates(name: PipelineName, notes: dict[str, Note], tasks: Tasks) -> list[Step]:
+def step_results(name: PipelineName, notes: dict[str, StepStatus], tasks: Tasks) -> list[Step]:
     """What became of each step.
 
     Args:
@@ -147,13 +148,13 @@ def fates(name: PipelineName, notes: dict[str, Note], tasks: Tasks) -> list[Step
     return steps
 
 
-def outcome(succeeded: bool, notes: dict[str, Note], steps: list[Step]) -> str:
+def outcome(succeeded: bool, notes: dict[str, StepStatus], steps: list[Step]) -> str:
     """What came of the run in a line.
 
     Args:
         succeeded: Whether KFP says so.
         notes: What the steps left.
-        steps: Their fates.
+        steps: Their step_results.
     """
     lost = next((step.name for step in steps if step.line == NO_REASON), None)
     if not succeeded and lost and all(note.state == "done" for note in notes.values()):

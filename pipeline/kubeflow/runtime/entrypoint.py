@@ -11,10 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from components.common.errors import MLFLOW_SETTING, PipelineError, StorageError, TrackingError, first_line
-from pipeline.kubeflow.definition.arguments import code_version, from_sections
-from pipeline.kubeflow.runtime.step_status import LOCAL, STATE_URL, Note, Notebook
-from pipeline.kubeflow.definition.resources import CONFIG_MAP, SECRET
-from pipeline.steps import Project, run_step
+from pipeline.kubeflow.runtime.environment import CONFIG_MAP, LOCAL, SECRET, STATE_URL
+from pipeline.kubeflow.runtime.step_parameters import code_version, params_from_json
+from pipeline.kubeflow.runtime.step_status import StatusStore, StepStatus
+from pipeline.project import Project
+from pipeline.steps import run_step
 
 TERMINATION_LOG = Path("/dev/termination-log")
 """Kubernetes shows what a container wrote there as the reason of its end."""
@@ -28,10 +29,10 @@ def run(step: str, code: str, params: str, **folders: str) -> None:
     Args:
         step: One of `STEP_NAMES`.
         code: The code that the pipeline run was submitted for.
-        params: The step's parameters, as `form.section_json` made them.
+        params: The step's parameters, as `form.step_json` made them.
         folders: Path of each artifact that the step reads or writes, by the step that writes it.
     """
-    checked, candidate = from_sections(params)
+    checked, candidate = params_from_json(params)
     with reported(f"{step} {candidate}".strip(), code) as lines, tempfile.TemporaryDirectory() as root:
         check_tracking_server()
         places = {name: Path(path) for name, path in folders.items()}
@@ -61,9 +62,9 @@ def reported(step: str, code: str) -> Iterator[list[str]]:
         What receives the step's result, in a line.
     """
     lines: list[str] = []
-    notebook, note = None, Note(step, time.time())
+    notebook, note = None, StepStatus(step, time.time())
     try:
-        notebook = Notebook()
+        notebook = StatusStore()
         _refuse_hopeless_retry(notebook, step)
         notebook.write(note)
         if code != code_version():
@@ -97,7 +98,7 @@ def _hint(error: PipelineError) -> str:
     return hint
 
 
-def _refuse_hopeless_retry(notebook: Notebook, step: str) -> None:
+def _refuse_hopeless_retry(notebook: StatusStore, step: str) -> None:
     """Ends a retry at once where the last try failed for a reason that does not go away by itself."""
     if os.environ.get("KFP_RETRY_INDEX", "0") in ("", "0"):
         return

@@ -9,10 +9,11 @@ from mlflow.entities import Run
 from tabulate import tabulate
 
 from components.common.errors import PipelineError, first_line
-from pipeline.kubeflow.runtime.step_status import KILLED, STATE_URL, Note, read_notes
 from pipeline.kubeflow.runtime.entrypoint import check_tracking_server
-from pipeline.tracking.store import RUN_ID
+from pipeline.kubeflow.runtime.environment import STATE_URL
+from pipeline.kubeflow.runtime.step_status import KILLED, StepStatus, read_statuses
 from pipeline.tracking.runs import CHOSEN, CLAIMED, MADE_BY_TAG, PIPELINE_RUN_TAG, Tracker, refusals
+from pipeline.tracking.store import RUN_ID
 
 WORDS = {"done": "done", "failed": "**failed**", "running": "**killed**"}
 
@@ -28,10 +29,10 @@ def finish(state: str, experiment: str, out: Path) -> None:
         out: The Markdown file that receives the summary.
     """
     failed = state == "FAILED"
-    notes: dict[str, Note] = {}
+    notes: dict[str, StepStatus] = {}
     run, faults = None, []
     try:
-        notes = read_notes(os.environ[STATE_URL], os.environ[RUN_ID])
+        notes = read_statuses(os.environ[STATE_URL], os.environ[RUN_ID])
     except (PipelineError, KeyError) as error:
         faults.append(f"the steps' notes cannot be read: {first_line(error)}")
     try:
@@ -45,7 +46,7 @@ def finish(state: str, experiment: str, out: Path) -> None:
     print(text)
 
 
-def summary(failed: bool, notes: dict[str, Note], run: Run | None, pipeline_run: str) -> str:
+def summary(failed: bool, notes: dict[str, StepStatus], run: Run | None, pipeline_run: str) -> str:
     """The summary as Markdown: what failed and why, the figures, and each step.
 
     Args:
@@ -73,7 +74,7 @@ def summary(failed: bool, notes: dict[str, Note], run: Run | None, pipeline_run:
     return "\n\n".join(lines) + "\n"
 
 
-def headline(failed: bool, notes: dict[str, Note]) -> str:
+def headline(failed: bool, notes: dict[str, StepStatus]) -> str:
     """What came of the run in a line: the step that failed and why, the rejection, or the version."""
     culprit = next((note for note in notes.values() if note.state != "done"), None)
     if failed and culprit:
@@ -86,7 +87,7 @@ def headline(failed: bool, notes: dict[str, Note]) -> str:
     return f"**succeeded**: {notes['register'].line}" if "register" in notes else "**succeeded**"
 
 
-def reason(note: Note) -> str:
+def reason(note: StepStatus) -> str:
     """A step's result, or what was wrong and what to do."""
     if note.state == "failed":
         return f"{note.error}; what to do: {note.hint}" if note.hint else note.error

@@ -15,18 +15,15 @@ from typing import Literal
 from components.common.errors import PipelineError, StorageError
 from components.common.files import content_key
 from components.common.storage import Storage, open_storage
+from pipeline.kubeflow.runtime.environment import STATE_URL
 from pipeline.tracking.store import RUN_ID
 
-LOCAL = "FASHION_RUN_LOCAL"
-"""The variable that tells a step that it runs in KFP's local runner, not in a pod."""
-STATE_URL = "FASHION_STATE_URL"
-"""The variable that names the storage."""
 KILLED = "it was killed: out of memory, its time limit, or a lost node"
 """What a note says that was never closed."""
 
 
 @dataclass(frozen=True)
-class Note:
+class StepStatus:
     """How far a step came.
 
     Args:
@@ -50,7 +47,7 @@ class Note:
     final: bool = False
 
 
-class Notebook:
+class StatusStore:
     """The notes of the pipeline run that this step belongs to."""
 
     def __init__(self) -> None:
@@ -67,19 +64,19 @@ class Notebook:
         self.storage = open_storage(os.environ[STATE_URL])
         self.folder = f"runs/{os.environ[RUN_ID]}"
 
-    def read(self, step: str) -> Note | None:
+    def read(self, step: str) -> StepStatus | None:
         """The note of a step, which an earlier try may have left."""
         content = self.storage.read(self._name(step))
-        return Note(**json.loads(content)) if content else None
+        return StepStatus(**json.loads(content)) if content else None
 
-    def write(self, note: Note) -> None:
+    def write(self, note: StepStatus) -> None:
         """Leaves a note. Storage that does not answer costs the note, not the step."""
         try:
             self.storage.write(self._name(note.step), json.dumps(asdict(note)).encode())
         except StorageError as error:
             print(f"no note of this step is kept: {error}")
 
-    def close(self, note: Note, **changes: object) -> None:
+    def close(self, note: StepStatus, **changes: object) -> None:
         """Leaves the last note of a step."""
         self.write(replace(note, seconds=round(time.time() - note.started, 1), **changes))  # type: ignore[arg-type]
 
@@ -89,17 +86,17 @@ class Notebook:
         return f"{self.folder}/{word}{suffix}.json"
 
 
-def read_notes(location: str, run_id: str) -> dict[str, Note]:
+def read_statuses(location: str, run_id: str) -> dict[str, StepStatus]:
     """The notes of a pipeline run by step, in the order in which the steps began.
 
     Raises:
         StorageError: The storage does not answer.
     """
     storage = open_storage(location)
-    return notes_of(storage, storage.names(f"runs/{run_id}/"))
+    return statuses_in(storage, storage.names(f"runs/{run_id}/"))
 
 
-def notes_of(storage: Storage, names: Iterable[str]) -> dict[str, Note]:
+def statuses_in(storage: Storage, names: Iterable[str]) -> dict[str, StepStatus]:
     """Notes by step, in the order in which the steps began.
 
     Args:
@@ -110,5 +107,5 @@ def notes_of(storage: Storage, names: Iterable[str]) -> dict[str, Note]:
         StorageError: The storage does not answer.
     """
     contents = (storage.read(name) for name in names)
-    notes = [Note(**json.loads(content)) for content in contents if content]
+    notes = [StepStatus(**json.loads(content)) for content in contents if content]
     return {note.step: note for note in sorted(notes, key=lambda note: note.started)}

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from components.common.errors import PipelineError
+from components.gate.params import GateParams
 from components.gate.step import gate, judge, verdict
-from pipeline.params import GateParams
 from tests.support.project import Project
 
 PARAMS = GateParams(

@@ -195,7 +195,7 @@ def test_a_version_of_the_same_weights_that_is_made_meanwhile_stays_the_only_one
         gated=outputs / "gate",
         out=tmp_path / "registration.json",
         model_name=MODEL,
-        evaluate_params=parameters.load(served.root / "params.yaml").evaluate,
+        batch_size=parameters.load(served.root / "params.yaml").evaluate.batch_size,
         run_id=first.run_id,
     )
 

@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 
 from components.common import idx
-from components.train.resnet import whitening_kernel
-from components.train.zoo import MODELS
 from components.train.precision import resolve
+from components.train.resnet import whitening_kernel
 from components.train.settings import Settings, Shape
+from components.train.zoo import MODELS
 from tests.support.project import Project
 
 SHAPE = Shape(28, 28, 10, 0.286, 0.353, 5e-4)
-SETTINGS = replace(MODELS["house"].settings, epochs=3, batch_size=64, precision="float32")
+SETTINGS = replace(MODELS["resnet-s"].settings, epochs=3, batch_size=64, precision="float32")
 
 
 def fit_subset(
-    subset: Path, state: Path, settings: Settings, on_epoch: Any = lambda row: None, model: str = "house"
+    subset: Path, state: Path, settings: Settings, on_epoch: Any = lambda row: None, model: str = "resnet-s"
 ) -> Any:
     from components.train.fit import fit
 
@@ -100,10 +100,10 @@ def test_the_exported_model_predicts_as_the_trained_network(
     settings = replace(SETTINGS, epochs=2, precision=precision)
     network, _ = fit_subset(subset, tmp_path / "state", settings)
     images, _ = idx.read_split(subset, "test")
-    build = MODELS["house"].build
+    build = MODELS["resnet-s"].build
 
-    plain = exported(network, build, SHAPE, replace(settings, flip_average=False), "house")
-    averaged = exported(network, build, SHAPE, settings, "house")
+    plain = exported(network, build, SHAPE, replace(settings, flip_average=False), "resnet-s")
+    averaged = exported(network, build, SHAPE, settings, "resnet-s")
     averaged.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
 
@@ -136,7 +136,7 @@ def test_the_front_whitens_patches(subset: Path):
     assert np.diag(second_moments)[-8:] == pytest.approx(np.ones(8), abs=0.15)
 
 
-@pytest.mark.parametrize("model", [pytest.param("house", marks=pytest.mark.slow), "cnn-32-100"])
+@pytest.mark.parametrize("model", [pytest.param("resnet-s", marks=pytest.mark.slow), "cnn-32-100"])
 def test_two_devices_train_together(subset: Path, tmp_path: Path, trained: Project, model: str):
     script = (
         "import sys\n"
@@ -151,7 +151,7 @@ def test_two_devices_train_together(subset: Path, tmp_path: Path, trained: Proje
         "assert fit.strategy().num_replicas_in_sync == 2\n"
         "subset, out, model = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]\n"
         "settings = replace(SETTINGS, epochs=4, xla=True)\n"
-        "if model != 'house': settings = replace(MODELS[model].settings, epochs=1)\n"
+        "if model != 'resnet-s': settings = replace(MODELS[model].settings, epochs=1)\n"
         "network, history = fit_subset(subset, out / 'state', settings, model=model)\n"
         "np.savez(out / 'two.npz', history[-1]['val_accuracy'], *network.get_weights())\n"
     )
@@ -162,7 +162,7 @@ def test_two_devices_train_together(subset: Path, tmp_path: Path, trained: Proje
 
     with np.load(tmp_path / "two.npz") as two:
         accuracy, *weights = (two[name] for name in two.files)
-    if model == "house":
+    if model == "resnet-s":
         assert accuracy > 0.7
     else:  # without batch normalisation, a batch in two halves gives the same weights but for rounding
         settings = replace(MODELS[model].settings, epochs=1)

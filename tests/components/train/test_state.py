@@ -11,8 +11,9 @@ from components.common import storage
 from components.common.errors import StorageError, TrainingError
 from components.common.files import data_version, write_json
 from components.common.storage import open_storage
+from components.train.params import ModelParams
 from components.train.step import train
-from pipeline.params import ModelParams, Params
+from pipeline.params import Params
 from tests.conftest import free_port
 from tests.support.s3_server import Proxy, S3Server, set_environment
 

@@ -15,11 +15,12 @@ from components.common.saved_model import load_model, predict
 from components.train.batches import training_batches
 from components.train.fit import steps_per_epoch
 from components.train.machine import machines_until_the_end, this_machine
+from components.train.params import ModelParams
 from components.train.precision import resolve
 from components.train.settings import Settings
 from components.train.state import pack_state, unpack_state
 from components.train.step import describe_run, train
-from pipeline.params import ModelParams, Params
+from pipeline.params import Params
 from tests.support.project import Project
 
 
@@ -52,7 +53,7 @@ def run(
 @pytest.fixture
 def house(subset_params: Params) -> Params:
     """The subset's parameters, for the default model."""
-    return subset_params.model_copy(update={"model": ModelParams(name="house")})
+    return subset_params.model_copy(update={"model": ModelParams(name="resnet-s")})
 
 
 def batches(images: idx.Bytes, labels: idx.Bytes, **options: Any) -> list[tuple[Any, Any]]:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from components.common.errors import PipelineError
-from components.train.zoo import MODELS
 from components.train.settings import Shape
+from components.train.zoo import MODELS
 from pipeline.params import Params
 from tests.support.project import Project
 
@@ -82,9 +82,9 @@ def test_the_networks_have_these_sizes(subset_params: Params):
     sizes = {name: build_plain(name, subset_params.data).count_params() for name in MODELS}
 
     assert sizes == {
-        "house": 661_056,
-        "quick": 335_552,
-        "best": 1_086_400,
+        "resnet-s": 661_056,
+        "resnet-xs": 335_552,
+        "resnet-m": 1_086_400,
         "gpu": 1_927_552,
         "cnn-32": 173_738,
         "cnn-32-100": 542_230,
@@ -98,7 +98,7 @@ def test_the_house_has_a_frozen_front_and_three_residual_stages(subset_params: P
     from components.train.network import layer_table
     from pipeline.models import build_plain
 
-    network = build_plain("house", subset_params.data)
+    network = build_plain("resnet-s", subset_params.data)
     convolutions = [(row.shape, row.parameters) for row in layer_table(network) if row.kind == "Conv2D"]
     frozen = [layer.name for layer in network.layers if not layer.trainable]
 

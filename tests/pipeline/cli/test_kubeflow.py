@@ -12,7 +12,9 @@ import click
 import pytest
 
 from components.common.errors import ClusterError, ExitCode, ParameterError, PipelineError
-from pipeline.cli.main import runs as cli
+from pipeline.cli.kubeflow import submit
+from pipeline.cli.runs import runs
+from pipeline.cli.schedule import schedule
 from pipeline.kubeflow.client.api import Kfp
 from tests.conftest import free_port
 from tests.support.kfp_fixtures import IMAGE, fashion
@@ -26,13 +28,13 @@ pytestmark = pytest.mark.usefixtures("ready_to_submit")
 
 def test_submit(server: KfpServer) -> None:
     printed = fashion(
-        cli.submit,
+        submit,
         *("--gpu", "0", "--param", "train.epochs=3", "--param", "accuracy_min=0.95", "--no-cache"),
     )
     run = server.runs[0]
     assert printed == f"{run['display_name']}\n{server.url}/#/runs/details/{run['run_id']}\n"
     parameters = run["runtime_config"]["parameters"]
-    assert (parameters["epochs"], parameters["accuracy_min"], parameters["model"]) == (3, 0.95, "house")
+    assert (parameters["epochs"], parameters["accuracy_min"], parameters["model"]) == (3, 0.95, "resnet-s")
     spec = run["pipeline_spec"]["pipeline_spec"]
     executors = spec["deploymentSpec"]["executors"]
     assert {executor["container"]["image"] for executor in executors.values()} == {IMAGE}
@@ -42,8 +44,8 @@ def test_submit(server: KfpServer) -> None:
 
 
 def test_sweep(server: KfpServer) -> None:
-    candidates = ["model.name=quick", "model.name=cnn-32 train.epochs=2"]
-    fashion(cli.submit, "--sweep", candidates[0], "--sweep", candidates[1], "--name", "both")
+    candidates = ["model.name=resnet-xs", "model.name=cnn-32 train.epochs=2"]
+    fashion(submit, "--sweep", candidates[0], "--sweep", candidates[1], "--name", "both")
     run = server.runs[0]
     assert run["runtime_config"]["parameters"]["candidates"] == candidates
     spec = run["pipeline_spec"]["pipeline_spec"]
@@ -54,13 +56,13 @@ def test_sweep(server: KfpServer) -> None:
 @pytest.mark.parametrize("assignment", ["train.epoch=3", "train.epochs=many", "epochs", "remote", "nn=1"])
 def test_bad_parameter_is_refused_before_anything_is_asked_for(assignment: str, server: KfpServer) -> None:
     with pytest.raises(ParameterError):
-        fashion(cli.submit, "--param", assignment)
+        fashion(submit, "--param", assignment)
     assert server.experiments == []
 
 
 def test_host_that_is_down() -> None:
     with pytest.raises(ClusterError):
-        fashion(cli.submit, "--host", f"http://127.0.0.1:{free_port()}")
+        fashion(submit, "--host", f"http://127.0.0.1:{free_port()}")
 
 
 @pytest.fixture
@@ -73,11 +75,11 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_wait(server: KfpServer, packages: dict[str, Path]) -> None:
     kfp = Kfp(server.url)
     passed = kfp.submit(packages["one"], "name", "e", {"n": 3})
-    fashion(cli.runs, "wait", passed.run_id)
+    fashion(runs, "wait", passed.run_id)
     server.recorded = "failed"
     failed = kfp.submit(packages["one"], "name", "e", {"n": 3})
     with pytest.raises(PipelineError) as caught:
-        fashion(cli.runs, "wait", failed.run_id)
+        fashion(runs, "wait", failed.run_id)
     assert caught.value.exit_code == ExitCode.FAILED
     assert str(caught.value) == "the run failed in train: KFP does not tell why"
     assert server.url in caught.value.hint
@@ -87,11 +89,11 @@ def test_wait(server: KfpServer, packages: dict[str, Path]) -> None:
 def test_wait_after_submitting(server: KfpServer) -> None:
     server.recorded = "no-driver"
     with pytest.raises(PipelineError) as caught:
-        fashion(cli.submit, "--wait")
+        fashion(submit, "--wait")
     assert caught.value.exit_code == ExitCode.FAILED
     server.recorded = "passed"
     with pytest.raises(ClusterError, match="after 0 s"):
-        fashion(cli.submit, "--wait", "--timeout", "0")
+        fashion(submit, "--wait", "--timeout", "0")
 
 
 def test_interrupt_leaves_the_run_alone(server: KfpServer, packages: dict[str, Path]) -> None:
@@ -119,7 +121,7 @@ def test_interrupt_leaves_the_run_alone(server: KfpServer, packages: dict[str, P
 
 def test_stop(server: KfpServer, packages: dict[str, Path]) -> None:
     run = Kfp(server.url).submit(packages["one"], "name", "e", {"n": 3})
-    assert fashion(cli.runs, "stop", run.run_id).splitlines()[-1] == "the run has ended"
+    assert fashion(runs, "stop", run.run_id).splitlines()[-1] == "the run has ended"
     assert len(server.calls_of("POST", f"{run.run_id}:terminate")) == 1
 
 
@@ -135,44 +137,44 @@ def test_wait_for_an_image_that_is_not_there(
     run = Kfp(server.url).submit(packages["one"], "name", "e", {"n": 3})
     server.looks[run.run_id] = [26]
     with pytest.raises(ClusterError, match="ingest cannot start, the image i cannot be pulled") as caught:
-        fashion(cli.runs, "wait", run.run_id)
+        fashion(runs, "wait", run.run_id)
     assert f"fashion runs stop {run.run_id}" in caught.value.hint
 
 
 def test_schedule(server: KfpServer) -> None:
-    fashion(cli.schedule, "--cron", "0 3 * * *", "--param", "model=quick")
+    fashion(schedule, "--cron", "0 3 * * *", "--param", "model=resnet-xs")
     made = server.schedules[0]
     assert made["display_name"] == "train"
     assert made["trigger"] == {"cron_schedule": {"cron": "0 0 3 * * *"}}
-    assert made["runtime_config"]["parameters"]["model"] == "quick"
-    assert made["recurring_run_id"] in fashion(cli.schedule, "list")
-    fashion(cli.schedule, "pause", "train")
+    assert made["runtime_config"]["parameters"]["model"] == "resnet-xs"
+    assert made["recurring_run_id"] in fashion(schedule, "list")
+    fashion(schedule, "pause", "train")
     assert made["status"] == "DISABLED"
-    fashion(cli.schedule, "resume", made["recurring_run_id"])
+    fashion(schedule, "resume", made["recurring_run_id"])
     assert made["status"] == "ENABLED"
-    fashion(cli.schedule, "delete", "train")
+    fashion(schedule, "delete", "train")
     assert server.schedules == []
 
 
 @pytest.mark.parametrize("arguments", [(), ("--cron", "0 3 * * *", "list"), ("--gpu", "-1")])
 def test_schedule_used_wrongly(arguments: tuple[str, ...], server: KfpServer) -> None:
     with pytest.raises(click.UsageError):
-        fashion(cli.schedule, *arguments)
+        fashion(schedule, *arguments)
     assert server.calls == []
 
 
 def test_options_of_the_group_hold_for_its_commands(server: KfpServer, monkeypatch: Any) -> None:
     monkeypatch.delenv("KFP_HOST")
-    fashion(cli.schedule, "--host", server.url, "--experiment", "other", "list")
+    fashion(schedule, "--host", server.url, "--experiment", "other", "list")
     with pytest.raises(ClusterError):
-        fashion(cli.schedule, "list")
+        fashion(schedule, "list")
     assert [json.loads(call.query["filter"]) for call in server.calls_of("GET", "experiments")] == [
         {"predicates": [{"operation": "EQUALS", "key": "display_name", "string_value": "other"}]}
     ]
 
 
 def test_help_is_quick() -> None:
-    code = "import sys; import pipeline.cli.runs; print([m for m in sys.modules if m in sys.argv])"
+    code = "import sys; import pipeline.runs; print([m for m in sys.modules if m in sys.argv])"
     heavy = ("kfp", "kfp_server_api", "kubernetes", "mlflow", "boto3", "requests", "tensorflow")
     printed = subprocess.check_output([sys.executable, "-c", code, *heavy], cwd=ROOT, text=True)
     assert printed == "[]\n"

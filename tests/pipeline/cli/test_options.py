@@ -7,9 +7,9 @@ import click
 import pytest
 
 from components.common.errors import ClusterError, ParameterError
-from pipeline.cli.main import runs as cli
-from pipeline.cli.kubeflow import compile_
+from pipeline.cli.kubeflow import compile_, submit
 from pipeline.cli.options import cluster_of, cluster_options
+from pipeline.cli.schedule import schedule
 from pipeline.kubeflow.definition.resources import Cluster, Toleration
 from tests.support.kfp_fixtures import IMAGE, fashion
 from tests.support.kfp_server import KfpServer
@@ -91,7 +91,7 @@ def test_any_node() -> None:
 )
 def test_setting_that_is_none(arguments: tuple[str, str], server: KfpServer) -> None:
     with pytest.raises(ParameterError) as caught:
-        fashion(cli.submit, *arguments)
+        fashion(submit, *arguments)
     assert caught.value.hint
     assert server.calls == []
 
@@ -110,15 +110,17 @@ def test_setting_that_is_one(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("command", "arguments"),
-    [(cli.submit, ()), (cli.schedule, ("--cron", "0 3 * * *")), (compile_, ("--output", "never.yaml"))],
+    [(submit, ()), (schedule, ("--cron", "0 3 * * *")), (compile_, ("--output", "never.yaml"))],
 )
 def test_code_that_no_image_holds(
     command: click.Command, arguments: tuple[str, ...], server: KfpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     version = {"mlflow.source.git.commit": "0123456789abcdef"}
     changed = ["infra/image/Dockerfile"]
-    monkeypatch.setattr("pipeline.kubeflow.definition.resources.git_version", lambda: version)
-    monkeypatch.setattr("pipeline.kubeflow.definition.resources.is_changed", lambda *paths: bool({*paths} & {*changed}))
+    monkeypatch.setattr("pipeline.kubeflow.definition.image.git_version", lambda: version)
+    monkeypatch.setattr(
+        "pipeline.kubeflow.definition.image.is_changed", lambda *paths: bool({*paths} & {*changed})
+    )
     assert (cluster().image, cluster("--image", "other:1").image) == (IMAGE, "other:1")
     monkeypatch.delenv("FASHION_IMAGE")
     with pytest.raises(ParameterError, match="the code differs from the commit") as caught:
@@ -138,7 +140,7 @@ def test_a_remote_that_no_pod_can_read_is_refused(
 ) -> None:
     monkeypatch.setattr("pipeline.kubeflow.definition.arguments.default_remote", lambda root: remote)
     with pytest.raises(ParameterError, match="remote") as caught:
-        fashion(cli.submit, "--gpu", "0")
+        fashion(submit, "--gpu", "0")
     assert "secret" not in str(caught.value)
     assert server.runs == []
     compiled = tmp_path / "pipeline.yaml"
@@ -156,10 +158,10 @@ def test_a_remote_that_no_pod_can_read_is_refused(
 )
 def test_a_number_that_kubernetes_does_not_take(arguments: tuple[str, str], server: KfpServer) -> None:
     with pytest.raises(click.UsageError, match="is not in the range"):
-        fashion(cli.submit, *arguments)
+        fashion(submit, *arguments)
     assert server.calls == []
 
 
 def test_an_address_that_is_none(server: KfpServer) -> None:
     with pytest.raises(ClusterError, match="is no address"):
-        fashion(cli.submit, "--host", "http://[::1", "--gpu", "0")
+        fashion(submit, "--host", "http://[::1", "--gpu", "0")

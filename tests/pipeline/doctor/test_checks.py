@@ -10,9 +10,10 @@ import pytest
 from click.testing import CliRunner
 
 from components.common.errors import redacted
-from components.common.storage import s3_client
-from pipeline.doctor.checks import Finding, Target, findings
-from pipeline.cli.main import kubeflow as commands
+from components.common.s3 import s3_client
+from pipeline.cli import doctor as commands
+from pipeline.doctor.checks import Target, findings
+from pipeline.doctor.finding import Finding
 from tests.conftest import Server
 from tests.support.json_server import Fault
 from tests.support.kfp_server import KfpServer
@@ -230,8 +231,10 @@ def test_mlflow_user_of_the_cluster(
 def test_image_for_the_gpus_and_the_code_at_hand(root: Path, monkeypatch: pytest.MonkeyPatch):
     version = {"mlflow.source.git.commit": "0123456789abcdef"}
     changed: list[str] = []
-    monkeypatch.setattr("pipeline.kubeflow.definition.resources.git_version", lambda: version)
-    monkeypatch.setattr("pipeline.kubeflow.definition.resources.is_changed", lambda *paths: bool({*paths} & {*changed}))
+    monkeypatch.setattr("pipeline.kubeflow.definition.image.git_version", lambda: version)
+    monkeypatch.setattr(
+        "pipeline.kubeflow.definition.image.is_changed", lambda *paths: bool({*paths} & {*changed})
+    )
     monkeypatch.chdir(root)
 
     def line(command: click.Command, *arguments: str) -> str:

@@ -14,8 +14,8 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from components.common.errors import redacted
-from pipeline.tracking.store import store_folder
 from pipeline.tracking.runs import Folders, Tracker
+from pipeline.tracking.store import store_folder
 from tests.conftest import Server, runs
 from tests.support.project import MODEL, NETWORK, Project
 

@@ -15,9 +15,10 @@ from mlflow.artifacts import download_artifacts
 from components.common.errors import TrackingError
 from components.train import step as train_step
 from pipeline import steps
+from pipeline.project import Project as Places
 from pipeline.tracking.artifacts import check_artifacts
-from pipeline.tracking.store import sqlite_file, tracking_uri
 from pipeline.tracking.runs import Tracker
+from pipeline.tracking.store import sqlite_file, tracking_uri
 from tests.conftest import Server, runs, serving, versions
 from tests.support.project import MODEL, Project, without_store
 from tests.support.s3_server import NO_KEYS, set_environment
@@ -139,7 +140,7 @@ def test_a_folder_of_the_servers_own_disk_is_told_apart_from_one_that_both_see(t
 def test_a_fault_while_recording_does_not_throw_the_trained_model_away(
     trained: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    project = steps.Project(without_store(trained, tmp_path / "project").root)
+    project = Places(without_store(trained, tmp_path / "project").root)
     monkeypatch.chdir(project.root)
     made = trained.json("outputs/train/training.json")
     monkeypatch.setattr(train_step, "train", lambda **_: made)
@@ -165,7 +166,7 @@ def test_a_deleted_run_of_the_same_content_is_restored(
     client.delete_run(before.info.run_id)
 
     with set_environment({"MLFLOW_TRACKING_URI": mlflow_server.url}):
-        project = steps.Project(served.root)
+        project = Places(served.root)
         steps.run_step("register", project, project.params())
 
     (after,) = runs(client)
@@ -188,7 +189,7 @@ def test_a_version_whose_model_lies_in_the_experiment_default_stays_the_one_of_i
     )
 
     with set_environment({"MLFLOW_TRACKING_URI": mlflow_server.url}):
-        project = steps.Project(served.root)
+        project = Places(served.root)
         steps.run_step("register", project, project.params())
 
     assert versions(client) == [int(old.version)]

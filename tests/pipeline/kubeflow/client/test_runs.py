@@ -11,11 +11,11 @@ from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
 
 from components.common.storage import FolderStorage
-from pipeline.cli.main import runs as cli
+from pipeline.cli.runs import runs
 from pipeline.kubeflow.client.api import Kfp
-from pipeline.kubeflow.client.runs import DELETED, Judged, RunRow, from_mlflow, from_notes, latest
-from pipeline.kubeflow.runtime.step_status import Note, Notebook
 from pipeline.kubeflow.client.pods import Pods
+from pipeline.kubeflow.client.runs import DELETED, Judged, RunRow, from_mlflow, from_statuses, latest
+from pipeline.kubeflow.runtime.step_status import StatusStore, StepStatus
 from tests.conftest import free_port, serving
 from tests.support.kfp_server import START, KfpServer
 from tests.support.kube_server import KubeServer
@@ -74,9 +74,11 @@ def test_latest_runs(
     trainings.add(0.9313, **{ids["passed"]: "passed", ids["begun"]: "passed", ids["failed"]: "claimed"})
     monkeypatch.setenv("FASHION_STATE_URL", str(tmp_path / "state"))
     monkeypatch.setenv("FASHION_RUN_ID", ids["rejected"])
-    notebook = Notebook()
-    notebook.write(Note("evaluate", 1.0, "done", line="test accuracy 0.9012 (95 % interval 0.89 to 0.91)"))
-    notebook.write(Note("gate", 2.0, "done", line="gate: rejected: accuracy 0.9012 < 0.92"))
+    notebook = StatusStore()
+    notebook.write(
+        StepStatus("evaluate", 1.0, "done", line="test accuracy 0.9012 (95 % interval 0.89 to 0.91)")
+    )
+    notebook.write(StepStatus("gate", 2.0, "done", line="gate: rejected: accuracy 0.9012 < 0.92"))
 
     passed, rejected = Judged(0.9313, "passed"), Judged(0.9012, "rejected")
     rows = {
@@ -90,12 +92,12 @@ def test_latest_runs(
     assert latest(kfp, "e", 2) == list(rows.values())[:2]
     assert latest(kfp, "no such experiment", 2) == []
     arguments = ["--host", server.url, "--experiment", "e"]
-    assert "93.13%" in CliRunner().invoke(cli.runs, arguments).stdout
+    assert "93.13%" in CliRunner().invoke(runs, arguments).stdout
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:s3cret@127.0.0.1:{free_port()}")  # it is away
     monkeypatch.setenv("FASHION_STATE_URL", "s3:///no-bucket")
     assert [row.judged for row in latest(kfp, "e", 5)] == [Judged()] * 5
-    result = CliRunner().invoke(cli.runs, arguments)
+    result = CliRunner().invoke(runs, arguments)
     assert (result.exit_code, len(result.stderr.splitlines())) == (0, 1)
     assert "s3cret" not in result.stderr
     assert all(run_id in result.stdout for run_id in ids.values())
@@ -170,7 +172,7 @@ def test_only_the_notes_that_are_needed_are_read(tmp_path: Path, monkeypatch: py
     for run_id in ("one", "two"):
         monkeypatch.setenv("FASHION_RUN_ID", run_id)
         for step in ("ingest", "train", "evaluate", "gate"):
-            Notebook().write(Note(step, 1.0, "done", line="gate: passed" if step == "gate" else ""))
+            StatusStore().write(StepStatus(step, 1.0, "done", line="gate: passed" if step == "gate" else ""))
     read: list[str] = []
     monkeypatch.setattr(FolderStorage, "names", lambda *_: pytest.fail("everything was listed"))
     real = FolderStorage.read
@@ -180,7 +182,7 @@ def test_only_the_notes_that_are_needed_are_read(tmp_path: Path, monkeypatch: py
         return real(self, name)
 
     monkeypatch.setattr(FolderStorage, "read", noted)
-    assert from_notes(Pods("kubeflow"), ["one", "two", "none"])["two"] == Judged(None, "passed")
+    assert from_statuses(Pods("kubeflow"), ["one", "two", "none"])["two"] == Judged(None, "passed")
     assert sorted(read) == [f"runs/{run}/{step}.json" for run in ("none", "one", "two") for step in NEEDED]
 
 

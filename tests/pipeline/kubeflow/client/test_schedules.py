@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from components.common.errors import ClusterError, ParameterError
-from pipeline.kubeflow.client.api import schedules
+from pipeline.kubeflow.client import schedules
 from pipeline.kubeflow.client.api import Kfp
 from pipeline.kubeflow.client.schedules import Schedule, parse_cron
 from tests.support.json_server import Fault

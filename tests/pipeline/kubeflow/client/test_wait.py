@@ -9,12 +9,12 @@ import pytest
 from components.common.errors import ClusterError, ExitCode
 from pipeline.kubeflow.client.api import Kfp
 from pipeline.kubeflow.client.connection import UnreachableError
-from pipeline.kubeflow.runtime.step_status import Note, Notebook
+from pipeline.kubeflow.client.diagnosis import Failure
 from pipeline.kubeflow.client.observe import Observer
 from pipeline.kubeflow.client.pods import Pods
 from pipeline.kubeflow.client.progress import StepState
-from pipeline.kubeflow.client.diagnosis import Failure
 from pipeline.kubeflow.client.wait import Ended, watch
+from pipeline.kubeflow.runtime.step_status import StatusStore, StepStatus
 from tests.support.json_server import Fault
 from tests.support.kfp_server import KfpServer, replay
 from tests.support.kube_server import KubeServer, main_container, unscheduled
@@ -339,9 +339,9 @@ def test_reason_and_results_in_the_notes(
     run = Watched(server, packages["one"], "failed")
     monkeypatch.setenv("FASHION_STATE_URL", str(tmp_path / "state"))
     monkeypatch.setenv("FASHION_RUN_ID", run.run_id)
-    notebook = Notebook()
-    notebook.write(Note("ingest", 1.0, "done", line="1,000 images"))
-    notebook.write(Note("train", 2.0, "failed", error="the disk is full", hint="empty it"))
+    notebook = StatusStore()
+    notebook.write(StepStatus("ingest", 1.0, "done", line="1,000 images"))
+    notebook.write(StepStatus("train", 2.0, "failed", error="the disk is full", hint="empty it"))
     ended = run.wait()
     assert ended.failure == Failure("train", "the disk is full", "empty it")
     assert ended.results == {"ingest": "1,000 images"}
@@ -353,7 +353,7 @@ def test_step_that_was_killed(
     run = Watched(server, packages["one"], "failed")
     monkeypatch.setenv("FASHION_STATE_URL", str(tmp_path / "state"))
     monkeypatch.setenv("FASHION_RUN_ID", run.run_id)
-    Notebook().write(Note("train", 2.0))
+    StatusStore().write(StepStatus("train", 2.0))
     failure = run.wait().failure
     assert failure
     assert failure.error.startswith("it was killed")

@@ -7,15 +7,14 @@ import pytest
 import yaml
 
 from components.common.errors import DataError, ParameterError
-from pipeline.kubeflow.definition.arguments import (
+from pipeline.kubeflow.definition.arguments import default_remote, pipeline_arguments
+from pipeline.kubeflow.runtime.step_parameters import (
     SCALARS,
-    default_remote,
-    form_values,
-    from_form,
-    from_sections,
+    candidate_parameters,
     override,
-    sections,
-    trainings,
+    params_from_arguments,
+    params_from_json,
+    step_parameters,
 )
 from pipeline.params import Params, load
 from pipeline.steps import SECTIONS
@@ -30,23 +29,23 @@ def params() -> Params:
 
 def test_the_form_holds_the_parameters_and_gives_them_back(params: Params):
     changed = override(params, ["epochs=3", "train.learning_rate=0.1", "gate.accuracy_lower_min=0.9"])
-    form = form_values(ROOT, changed)
+    form = pipeline_arguments(ROOT, changed)
 
-    assert (form["epochs"], form["accuracy_lower_min"], form["model"]) == (3, 0.9, "house")
-    assert from_form({field: form[field] for field in SCALARS}, form["params"]) == changed
-    own = form_values(ROOT, params)
+    assert (form["epochs"], form["accuracy_lower_min"], form["model"]) == (3, 0.9, "resnet-s")
+    assert params_from_arguments({field: form[field] for field in SCALARS}, form["params"]) == changed
+    own = pipeline_arguments(ROOT, params)
     assert (own["epochs"], own["accuracy_lower_min"]) == (0, -1.0)
-    assert from_form({field: own[field] for field in SCALARS}, own["params"]) == params
+    assert params_from_arguments({field: own[field] for field in SCALARS}, own["params"]) == params
 
 
 def test_a_step_gets_its_own_sections_and_no_other(params: Params):
-    form = form_values(ROOT, params)
+    form = pipeline_arguments(ROOT, params)
     fields = {field: form[field] for field in SCALARS}
-    divided = sections(fields, form["params"])
-    stricter = sections(fields | {"accuracy_min": 0.99}, form["params"])
+    divided = step_parameters(fields, form["params"])
+    stricter = step_parameters(fields | {"accuracy_min": 0.99}, form["params"])
 
     assert {step for step in SECTIONS if getattr(divided, step) != getattr(stricter, step)} == {"gate"}
-    training, _ = from_sections(divided.train)
+    training, _ = params_from_json(divided.train)
     assert training.train == params.train
     with pytest.raises(AttributeError):
         _ = training.gate
@@ -62,15 +61,15 @@ def test_the_sections_of_a_step_are_those_of_its_dvc_stage():
 
 
 def test_a_candidate_changes_its_training_alone(params: Params):
-    form = form_values(ROOT, params, (), CANDIDATES)
+    form = pipeline_arguments(ROOT, params, (), CANDIDATES)
     assert form["candidates"] == CANDIDATES
-    text = sections({field: form[field] for field in SCALARS}, form["params"], CANDIDATES).train
+    text = step_parameters({field: form[field] for field in SCALARS}, form["params"], CANDIDATES).train
 
-    first, second = (from_sections(training) for training in trainings(text, CANDIDATES))
-    assert (first[0].model.name, first[0].train.epochs) == ("quick", None)
+    first, second = (params_from_json(training) for training in candidate_parameters(text, CANDIDATES))
+    assert (first[0].model.name, first[0].train.epochs) == ("resnet-xs", None)
     assert (second[0].model.name, second[0].train.epochs) == ("cnn-32-100", 3)
     assert [first[1], second[1]] == CANDIDATES
-    assert from_sections(text)[0].model.name == "house"
+    assert params_from_json(text)[0].model.name == "resnet-s"
 
 
 @pytest.mark.parametrize(
@@ -78,35 +77,37 @@ def test_a_candidate_changes_its_training_alone(params: Params):
     [
         ["gate.accuracy_min=0.1"],
         ["experiment=elsewhere"],
-        ["model=quick train.seed=2"],
+        ["model=resnet-xs train.seed=2"],
         ["train.validation_images=60"],
         [""],
-        ["model=quick train.epochs=1", "train.epochs=1 model=quick"],
-        ["model=quick", "model.name=quick train.epochs=2"],  # 2 epochs are its own
-        ["model=quick model.name=house"],
+        ["model=resnet-xs train.epochs=1", "train.epochs=1 model=resnet-xs"],
+        ["model=resnet-xs", "model.name=resnet-xs train.epochs=2"],  # 2 epochs are its own
+        ["model=resnet-xs model.name=resnet-s"],
     ],
 )
 def test_a_candidate_that_cannot_be_compared_is_refused(params: Params, candidates: list[str]):
     with pytest.raises(ParameterError):
-        form_values(ROOT, params, (), candidates)
-    form = form_values(ROOT, params)
+        pipeline_arguments(ROOT, params, (), candidates)
+    form = pipeline_arguments(ROOT, params)
     with pytest.raises(ParameterError):
-        sections({field: form[field] for field in SCALARS}, form["params"], candidates)
+        step_parameters({field: form[field] for field in SCALARS}, form["params"], candidates)
 
 
 def test_what_the_form_shows_for_nothing_can_be_given_and_no_other_number(params: Params):
-    fields = form_values(ROOT, params, ["worst_recall_min=-1", "epochs=0"])
+    fields = pipeline_arguments(ROOT, params, ["worst_recall_min=-1", "epochs=0"])
     assert (fields["worst_recall_min"], fields["epochs"]) == (-1.0, 0)
-    checked = from_form({field: fields[field] for field in SCALARS}, fields["params"])
+    checked = params_from_arguments({field: fields[field] for field in SCALARS}, fields["params"])
     assert checked.gate.worst_recall_min is None
     with pytest.raises(ParameterError, match="worst_recall_min"):
-        from_form({field: fields[field] for field in SCALARS} | {"worst_recall_min": -92.0}, fields["params"])
+        params_from_arguments(
+            {field: fields[field] for field in SCALARS} | {"worst_recall_min": -92.0}, fields["params"]
+        )
 
 
 @pytest.mark.parametrize("assignment", ["experiment={", "data_version=abc", "data_version=../../x"])
 def test_what_is_no_value_is_refused(params: Params, assignment: str):
     with pytest.raises(ParameterError):
-        form_values(ROOT, params, [assignment])
+        pipeline_arguments(ROOT, params, [assignment])
 
 
 @pytest.mark.parametrize(
@@ -126,29 +127,29 @@ def test_a_broken_configuration_of_dvc_is_one_line(tmp_path: Path, config: str):
         ("gate.accuracy_min=2", "gate.accuracy_min"),
         ("train.epochz=3", "train.epochs"),
         ("epochs=many", "train.epochs"),
-        ("model=hous", "house"),
+        ("model=hous", "resnet-s"),
         ("nothing", "nothing"),
         ("no.such.name=1", "no.such.name"),
     ],
 )
 def test_a_wrong_parameter_is_refused_at_submission(params: Params, assignment: str, named: str):
     with pytest.raises(ParameterError, match=named):
-        form_values(ROOT, params, [assignment])
+        pipeline_arguments(ROOT, params, [assignment])
     with pytest.raises(ParameterError, match=named):
-        form_values(ROOT, params, (), [assignment])
+        pipeline_arguments(ROOT, params, (), [assignment])
 
 
 def test_a_wrong_parameter_is_refused_again_in_the_pod(params: Params):
-    form = form_values(ROOT, params)
+    form = pipeline_arguments(ROOT, params)
     fields = {field: form[field] for field in SCALARS}
 
     with pytest.raises(ParameterError, match=r"train\.seed"):
-        sections(fields | {"seed": -1}, form["params"])
+        step_parameters(fields | {"seed": -1}, form["params"])
     with pytest.raises(ParameterError, match="not JSON"):
-        sections(fields, "{")
+        step_parameters(fields, "{")
     with pytest.raises(ParameterError, match=r"train\.epochz"):
-        sections(fields, form["params"], ["train.epochz=3"])
+        step_parameters(fields, form["params"], ["train.epochz=3"])
     rest = json.loads(form["params"])
     del rest["data"]
     with pytest.raises(ParameterError, match="data is missing"):
-        sections(fields, json.dumps(rest))
+        step_parameters(fields, json.dumps(rest))

@@ -11,12 +11,12 @@ from kfp.kubernetes.kubernetes_executor_config_pb2 import KubernetesExecutorConf
 from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec, PlatformSpec
 
 from components.common.errors import ParameterError
-from pipeline.kubeflow.definition.compiler import PipelineName
-from pipeline.kubeflow.definition.arguments import (
-    SCALARS,
-)
 from pipeline.kubeflow.client.progress import steps_of
-from pipeline.kubeflow.definition.resources import CONFIG_KEYS, SECRET_KEYS, Toleration, check_image, parse_toleration
+from pipeline.kubeflow.definition.compiler import PipelineName
+from pipeline.kubeflow.definition.image import check_image
+from pipeline.kubeflow.definition.resources import Toleration, parse_toleration
+from pipeline.kubeflow.runtime.environment import CONFIG_KEYS, SECRET_KEYS
+from pipeline.kubeflow.runtime.step_parameters import SCALARS
 from tests.golden.__main__ import CANDIDATES, write
 from tests.support.project import ROOT
 

@@ -11,9 +11,9 @@ from threading import Barrier
 from kfp.local import logging_utils
 from kfp.local.status import Status
 
-from pipeline.kubeflow.local.runner import NO_REASON, Step, fates, outcome
-from pipeline.kubeflow.local.console import Narrator, Tasks
-from pipeline.kubeflow.runtime.step_status import Note
+from pipeline.kubeflow.local.console import Console, Tasks
+from pipeline.kubeflow.local.runner import NO_REASON, Step, outcome, step_results
+from pipeline.kubeflow.runtime.step_status import StepStatus
 
 RECORDED = """\
 [KFP Executor 2026-11-21 22:59:47,584 INFO]: Loading KFP component "train" from ephemeral_component.py
@@ -63,11 +63,11 @@ SPOKEN = [RECORDED[-4], "{", RECORDED[-2]]
 
 
 @contextmanager
-def narrating() -> Iterator[Narrator]:
+def narrating() -> Iterator[Console]:
     """A narrator in the place of stdout and of the log, as in a run."""
     root, print_ = logging.getLogger(), builtins.print
     handlers, level = root.handlers[:], root.level
-    result = Narrator(io.StringIO(), io.StringIO())
+    result = Console(io.StringIO(), io.StringIO())
     root.handlers[:] = [logging.StreamHandler(result)]  # type: ignore[type-var]
     root.setLevel(logging.INFO)
     root.addFilter(result.heed)
@@ -98,7 +98,7 @@ def execute(name: str, status: Status, wait: Callable[[], object] = lambda: None
         logging_utils.print_horizontal_line()
 
 
-def screen(narrator: Narrator) -> list[str]:
+def screen(narrator: Console) -> list[str]:
     return narrator.screen.getvalue().splitlines()  # type: ignore[attr-defined,no-any-return]
 
 
@@ -131,12 +131,12 @@ def test_hits_and_failures_are_kept_apart():
     assert narrator.tasks == Tasks(hits=["ingest"], begun=["gate"])
 
 
-def notes_of(*notes: Note) -> dict[str, Note]:
+def statuses_in(*notes: StepStatus) -> dict[str, StepStatus]:
     return {note.step: note for note in notes}
 
 
-def done(step: str) -> Note:
-    return Note(step, 0.0, "done", 2.0, f"{step}: well")
+def done(step: str) -> StepStatus:
+    return StepStatus(step, 0.0, "done", 2.0, f"{step}: well")
 
 
 def ran(step: str) -> Step:
@@ -150,17 +150,17 @@ FROM_CACHE = [Step(name, "from cache") for name in CACHED]
 def test_a_step_that_began_and_left_no_note_failed():
     tasks = Tasks(hits=CACHED, begun=["gate", "finish"], done=["finish"])
 
-    steps = fates("train", {}, tasks)
+    steps = step_results("train", {}, tasks)
 
     assert steps == [*FROM_CACHE, Step("gate", "failed", line=NO_REASON), Step("register", "not run")]
     assert outcome(False, {}, steps) == f"failed in gate: {NO_REASON}"
 
 
 def test_a_rejected_model_is_not_registered():
-    notes = notes_of(Note("gate", 0.0, "done", 2.0, "gate: rejected: accuracy 0.1"))
+    notes = statuses_in(StepStatus("gate", 0.0, "done", 2.0, "gate: rejected: accuracy 0.1"))
     tasks = Tasks(CACHED, ["gate", "finish"], ["gate", "finish"])
 
-    steps = fates("train", notes, tasks)
+    steps = step_results("train", notes, tasks)
 
     assert steps[5:] == [
         Step("gate", "ran", 2.0, "gate: rejected: accuracy 0.1"),
@@ -170,12 +170,12 @@ def test_a_rejected_model_is_not_registered():
 
 
 def test_the_step_that_left_a_reason_is_the_one_to_name():
-    notes = notes_of(
-        done("parameters"), Note("ingest", 0.0, "failed", 1.0, error="no remote", hint="name it")
+    notes = statuses_in(
+        done("parameters"), StepStatus("ingest", 0.0, "failed", 1.0, error="no remote", hint="name it")
     )
     tasks = Tasks([], ["parameters", "ingest", "finish"], ["parameters"])
 
-    steps = fates("train", notes, tasks)
+    steps = step_results("train", notes, tasks)
 
     assert steps == [
         ran("parameters"),
@@ -187,10 +187,10 @@ def test_the_step_that_left_a_reason_is_the_one_to_name():
 
 
 def test_finish_is_named_where_it_alone_failed():
-    notes = notes_of(done("gate"), done("register"))
+    notes = statuses_in(done("gate"), done("register"))
     tasks = Tasks(CACHED, ["gate", "register", "finish"], ["gate", "register"])
 
-    steps = fates("train", notes, tasks)
+    steps = step_results("train", notes, tasks)
 
     assert steps == [*FROM_CACHE, ran("gate"), ran("register"), Step("finish", "failed", line=NO_REASON)]
     assert outcome(False, notes, steps) == f"failed in finish: {NO_REASON}"
@@ -199,10 +199,10 @@ def test_finish_is_named_where_it_alone_failed():
 def test_a_sweep_tells_how_many_trainings_the_cache_had():
     rest = ["select", "evaluate", "gate", "register"]
     begun = ["parameters", "plan", "train", *rest]
-    notes = notes_of(*map(done, ["parameters", "plan", "train train.epochs=2", *rest]))
+    notes = statuses_in(*map(done, ["parameters", "plan", "train train.epochs=2", *rest]))
     tasks = Tasks(["ingest", "validate", "train", "train"], begun, begun)
 
-    assert fates("sweep", notes, tasks) == [
+    assert step_results("sweep", notes, tasks) == [
         ran("parameters"),
         Step("ingest", "from cache"),
         ran("plan"),
@@ -216,7 +216,7 @@ def test_a_sweep_tells_how_many_trainings_the_cache_had():
 def test_a_sweeps_training_without_a_note_failed_beside_one_that_ran():
     tasks = Tasks(["parameters", "ingest", "plan", "validate"], ["train", "train"], ["train"])
 
-    steps = fates("sweep", notes_of(done("train train.epochs=1")), tasks)
+    steps = step_results("sweep", statuses_in(done("train train.epochs=1")), tasks)
 
     assert steps[4:] == [
         ran("train train.epochs=1"),

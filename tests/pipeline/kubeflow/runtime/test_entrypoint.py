@@ -10,16 +10,16 @@ from components.common.errors import DataError, ExitCode, PipelineError, Trackin
 from components.common.files import write_json
 from components.select.step import select
 from pipeline.kubeflow.runtime import entrypoint as pod
-from pipeline.kubeflow.definition.arguments import code_version
-from pipeline.kubeflow.runtime.step_status import Note, Notebook, read_notes
 from pipeline.kubeflow.runtime.entrypoint import reported
+from pipeline.kubeflow.runtime.step_parameters import code_version
+from pipeline.kubeflow.runtime.step_status import StatusStore, StepStatus, read_statuses
 from pipeline.tracking.runs import Tracker
 from tests.conftest import runs
 from tests.support.project import MODEL, Project
 
 
-def note(state: str, step: str) -> Note:
-    return read_notes(state, "run-1")[step]
+def note(state: str, step: str) -> StepStatus:
+    return read_statuses(state, "run-1")[step]
 
 
 def test_a_step_leaves_its_result(state: str):
@@ -75,7 +75,7 @@ def test_only_a_fault_that_may_pass_is_tried_again(
 
 
 def test_a_step_that_was_killed_is_tried_again(state: str, monkeypatch: pytest.MonkeyPatch):
-    Notebook().write(Note("train", 0.0))  # running, and never heard of again
+    StatusStore().write(StepStatus("train", 0.0))  # running, and never heard of again
     monkeypatch.setenv("KFP_RETRY_INDEX", "1")
 
     with reported("train", code_version()):
@@ -98,9 +98,9 @@ def test_a_pod_without_its_settings_says_which(
 
 def test_candidates_of_a_sweep_have_notes_of_their_own(state: str):
     for candidate in ("train.learning_rate=1e-3", "train.learning_rate=1e+3"):
-        Notebook().write(Note(f"train {candidate}", 0.0))
+        StatusStore().write(StepStatus(f"train {candidate}", 0.0))
 
-    assert len(read_notes(state, "run-1")) == 2
+    assert len(read_statuses(state, "run-1")) == 2
 
 
 def test_notes_that_cannot_be_kept_do_not_cost_the_step(state: str, tmp_path: Path):
@@ -144,12 +144,12 @@ def test_the_best_by_validation_is_selected(tmp_path: Path):
         write_json(tmp_path / name / "training.json", training | {"data_version": "1.dir"})
         (tmp_path / name / "model.keras").write_text(name)
 
-    best = select([tmp_path / name for name in figures], tmp_path / "best")
+    best = select([tmp_path / name for name in figures], tmp_path / "resnet-m")
 
     assert best["weights_digest"] == "cc"
-    assert (tmp_path / "best" / "model.keras").read_text() == "d"
+    assert (tmp_path / "resnet-m" / "model.keras").read_text() == "d"
     write_json(tmp_path / "a" / "training.json", training | {"data_version": "2.dir"})
     with pytest.raises(PipelineError, match="different data"):
-        select([tmp_path / name for name in figures], tmp_path / "best")
+        select([tmp_path / name for name in figures], tmp_path / "resnet-m")
     with pytest.raises(PipelineError, match="no model"):
-        select([], tmp_path / "best")
+        select([], tmp_path / "resnet-m")

@@ -7,10 +7,10 @@ import pytest
 from mlflow import MlflowClient
 
 from components.common.errors import PipelineError
-from pipeline import steps
 from pipeline.kubeflow.runtime.exit_handler import finish
-from pipeline.kubeflow.runtime.step_status import Note, Notebook
+from pipeline.kubeflow.runtime.step_status import StatusStore, StepStatus
 from pipeline.params import load
+from pipeline.project import Project as Places
 from pipeline.steps import run_step
 from pipeline.tracking.runs import CHOSEN, Tracker
 from tests.conftest import runs
@@ -26,8 +26,10 @@ def test_the_end_of_a_failed_run_names_the_step_and_fails_the_mlflow_run(
     with Tracker(tmp_path, "new").training(new):
         assert runs(client, "new")[0].info.status == "RUNNING"
     assert runs(client, "new")[0].info.status == "FINISHED"
-    Notebook().close(Note("train", 0.0), state="done", line="trained")
-    Notebook().close(Note("evaluate", 1.0), state="failed", error="a file is missing", hint="push it")
+    StatusStore().close(StepStatus("train", 0.0), state="done", line="trained")
+    StatusStore().close(
+        StepStatus("evaluate", 1.0), state="failed", error="a file is missing", hint="push it"
+    )
 
     finish("FAILED", "new", tmp_path / "summary.md")
 
@@ -99,7 +101,7 @@ def test_what_a_pipeline_run_evaluates_and_judges_is_its_choice(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", served.environment["MLFLOW_TRACKING_URI"])
     monkeypatch.chdir(served.root)
     (served.root / "outputs" / lacks).unlink()
-    project = steps.Project(served.root)
+    project = Places(served.root)
     with pytest.raises(PipelineError):
         run_step(step, project, load(served.root / "params.yaml"))
 
@@ -120,9 +122,9 @@ def test_a_failure_later_on_leaves_a_run_that_was_finished_before(
     if not cached:  # a new commit trains the same content anew
         with tracker.training(training):
             pass
-        Notebook().close(Note("train", 0.0), state="done", line="trained")
+        StatusStore().close(StepStatus("train", 0.0), state="done", line="trained")
     tracker.claim(training, CHOSEN)
-    Notebook().close(Note("evaluate", 0.0), state="failed", error="the disk is full")
+    StatusStore().close(StepStatus("evaluate", 0.0), state="failed", error="the disk is full")
 
     finish("FAILED", MODEL, tmp_path / "summary.md")
 
@@ -145,7 +147,7 @@ def test_a_sweep_that_fails_after_its_trainings_fails_the_run_that_it_has_chosen
     for name in ("first", "second", "third"):
         with tracker.training(training | {"run_key": name}):
             pass
-        Notebook().close(Note(f"train {name}", 0.0), state="done", line="trained")
+        StatusStore().close(StepStatus(f"train {name}", 0.0), state="done", line="trained")
     if chosen:
         tracker.claim({"run_key": chosen}, CHOSEN)
 
@@ -191,8 +193,8 @@ def test_the_end_of_a_run_never_fails(state: str, tmp_path: Path, monkeypatch: p
 
 def test_a_killed_step_is_named(state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    Notebook().close(Note("validate", 0.0), state="done", line="fine")
-    Notebook().write(Note("train", 1.0))
+    StatusStore().close(StepStatus("validate", 0.0), state="done", line="fine")
+    StatusStore().write(StepStatus("train", 1.0))
 
     finish("FAILED", MODEL, tmp_path / "summary.md")
 

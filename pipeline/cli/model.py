@@ -1,0 +1,44 @@
+"""The commands `fashion model`."""
+
+from pathlib import Path
+
+import click
+
+from components.train.zoo import MODEL_NAMES, MODELS
+from pipeline.project import Project, project_root
+
+
+@click.group()
+def model() -> None:
+    """The models that `model.name` in params.yaml can name."""
+
+
+@model.command("list")
+def model_list() -> None:
+    """Prints each model's name, and what is claimed of it."""
+    from tabulate import tabulate
+
+    click.echo(tabulate([(name, entry.claim) for name, entry in MODELS.items()], ("model", "claim")))
+
+
+@model.command("show")
+@click.argument("name", type=click.Choice(MODEL_NAMES))
+@click.option(
+    "--plot",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where to draw it, .png or .svg. [default: outputs/models/NAME.svg]",
+)
+def model_show(name: str, plot: Path | None) -> None:
+    """Prints a model's settings and layers, and draws its network.
+
+    Shapes are of one image. MFLOP are the multiplications and additions of a forward pass, in 10^6.
+    """
+    from components.train.network import draw
+    from pipeline.models import model_tables
+
+    project = Project(project_root())
+    network, text = model_tables(name, project.params().data)
+    click.echo(text)
+    path = plot or project.root / "outputs" / "models" / f"{name}.svg"
+    draw(network, path)
+    click.echo(f"\ndrawn to {path}")

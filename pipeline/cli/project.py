@@ -1,0 +1,113 @@
+"""The commands that run the pipeline on this machine, and show what came of it."""
+
+import os
+import sys
+
+import click
+
+from components.common.errors import ExitCode
+from components.train.zoo import MODELS
+from pipeline.cli.data import obtain_data
+from pipeline.project import Project, project_root
+from pipeline.steps import STEP_NAMES
+
+
+@click.command()
+def run() -> None:
+    """The whole pipeline: data, `dvc repro`, the registry, and a summary."""
+    from pipeline.data.dataset import run_dvc
+    from pipeline.tracking.store import check_servers
+
+    project = Project(project_root())
+    params = project.params()
+    check_servers(project.root)
+    obtain_data(project)
+    run_dvc(project.root, "repro")
+    from pipeline.registry.versions import last_model
+    from pipeline.tracking.runs import Tracker
+
+    tracker = Tracker(project.root, params.tracking.experiment)
+    if last_model(project, tracker, params.register_.model_name) is None:
+        click.echo("the registry lacks what dvc.lock remembers: registering again")
+        run_dvc(project.root, "repro", "--force", "--single-item", "register")
+    print_summary(project)
+
+
+@click.command()
+@click.argument("name", type=click.Choice(STEP_NAMES))
+def step(name: str) -> None:
+    """Runs one step, as dvc.yaml does."""
+    from pipeline.steps import run_step
+
+    project = Project(project_root())
+    click.echo(run_step(name, project, project.params()))
+
+
+@click.command()
+@click.option("--strict", is_flag=True, help="Exit 1 when the model is rejected.")
+def gate(strict: bool) -> None:
+    """Judges the evaluated model by the rules in params.yaml, and writes nothing."""
+    from components.common.files import read_json
+    from components.gate.step import gate_table, judge, verdict
+
+    project = Project(project_root())
+    evaluation = read_json(project.out("evaluate") / "evaluation.json", "evaluate")
+    rules = judge(evaluation.get("metrics"), project.params().gate)
+    click.echo(gate_table(rules))
+    click.echo(f"gate: {verdict(rules)}")
+    if strict and verdict(rules) != "passed":
+        sys.exit(ExitCode.FAILED)
+
+
+@click.command()
+def params() -> None:
+    """Prints every parameter with its value, type and range, and meaning."""
+    from tabulate import tabulate
+
+    from pipeline.params import describe
+
+    content = Project(project_root()).params().model_dump(by_alias=True)
+    own = vars(MODELS[content["model"]["name"]].settings)
+    rows = []
+    for name, kind, meaning in describe():
+        value = content
+        for part in name.split("."):
+            value = value[part]
+        if name.startswith("train.") and value is None:
+            value = f"{own[name.removeprefix('train.')]} (model's)"
+        rows.append((name, "" if isinstance(value, dict) else str(value), kind, meaning))
+    click.echo(tabulate(rows, ("parameter", "value", "type", "meaning"), maxcolwidths=[None, 24, None, None]))
+
+
+@click.command()
+def summary() -> None:
+    """Prints data version, verdicts, accuracy, gate and registry of the last run."""
+    print_summary(Project(project_root()))
+
+
+@click.command()
+@click.option("--port", default=5000, show_default=True, help="Where to listen on this machine.")
+def ui(port: int) -> None:
+    """Starts the MLflow UI on the store of this project."""
+    from pipeline.tracking.runs import Tracker
+    from pipeline.tracking.server import experiment_page, is_server
+
+    project = Project(project_root())
+    tracker = Tracker(project.root, project.params().tracking.experiment, read_only=True)
+    uri = tracker.uri
+    if is_server(uri):
+        page = experiment_page(uri, tracker.experiment_id)
+        click.echo(f"MLFLOW_TRACKING_URI names a server: open {page}")
+        return
+    page = experiment_page(f"http://127.0.0.1:{port}", tracker.experiment_id)
+    click.echo(f"MLflow UI: {page} (Ctrl-C ends it)")
+    os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # starts in half the time
+    arguments = ["server", "--backend-store-uri", uri, "--host", "127.0.0.1", "--port", str(port)]
+    os.execv(sys.executable, [sys.executable, "-m", "mlflow", *arguments])
+
+
+def print_summary(project: Project) -> None:
+    """Prints the summary of the last run."""
+    from pipeline.summary import summary as text
+
+    click.echo("\n" + text(project))

@@ -1,0 +1,181 @@
+"""The pipeline's arguments as parameters again: checked, and divided among the steps.
+
+What people change often is an argument of its own; the rest of `params.yaml` travels as one JSON text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from components.common.errors import ParameterError
+from components.common.files import source_digest
+from components.train.params import settings_of
+from pipeline.git import CODE_ROOT
+from pipeline.params import Params, parse
+from pipeline.steps import SECTIONS
+
+SCALARS = {
+    "model": "model.name",
+    "epochs": "train.epochs",
+    "seed": "train.seed",
+    "accuracy_min": "gate.accuracy_min",
+    "accuracy_lower_min": "gate.accuracy_lower_min",
+    "worst_recall_min": "gate.worst_recall_min",
+    "calibration_error_max": "gate.calibration_error_max",
+    "model_megabytes_max": "gate.model_megabytes_max",
+    "experiment": "tracking.experiment",
+}
+"""The parameters that have a field of their own."""
+ALIKE = ("train.seed", "train.validation_images")
+"""What all candidates of a sweep have in common: these choose the images on which they are compared."""
+EMPTY = {"epochs": 0} | dict.fromkeys(
+    ("accuracy_lower_min", "worst_recall_min", "calibration_error_max", "model_megabytes_max"), -1.0
+)
+"""What a field holds for null in `params.yaml`: KFP's form has no empty number."""
+
+
+def code_version() -> str:
+    """The version of all code that a step may run: a digest of its sources."""
+    return source_digest(CODE_ROOT / "components", CODE_ROOT / "pipeline")
+
+
+def params_from_arguments(fields: Mapping[str, Any], params: str) -> Params:
+    """The checked parameters that a form holds.
+
+    Raises:
+        ParameterError: A name, type or range is wrong.
+    """
+    try:
+        content = json.loads(params)
+    except ValueError as error:
+        raise ParameterError(f"params is not JSON: {error}", "submit by `fashion submit`") from None
+    for field, name in SCALARS.items():
+        section, _, key = name.partition(".")
+        empty = field in EMPTY and fields[field] == EMPTY[field]
+        content.setdefault(section, {})[key] = None if empty else fields[field]
+    return parse(content, "the pipeline's parameters")
+
+
+def check_candidates(params: Params, candidates: Sequence[str]) -> None:
+    """Refuses candidates of a sweep that cannot be compared by their validation accuracy.
+
+    Raises:
+        ParameterError: One sets nothing, the same as another, or something else than model and training.
+    """
+    trained: dict[str, str] = {}
+    for candidate in candidates:
+        names = [SCALARS.get(name, name) for name, _, _ in (a.partition("=") for a in candidate.split())]
+        strange = [name for name in names if name in ALIKE or not name.startswith(("model.", "train."))]
+        if strange or not names:
+            raise ParameterError(
+                f"the candidate {candidate!r} sets {', '.join(strange) or 'nothing'}",
+                "a candidate sets names of `model` and `train` in params.yaml, without "
+                f"{' and '.join(ALIKE)}, which say on what candidates are compared",
+            )
+        if len(set(names)) < len(names):
+            raise ParameterError(f"the candidate {candidate!r} sets a name twice", "give each once")
+        made = override(params, candidate.split())
+        content = repr((made.model, settings_of(made.model, made.train)))
+        if content in trained:
+            raise ParameterError(
+                f"the candidates {trained[content]!r} and {candidate!r} train the same", "give one of them"
+            )
+        trained[content] = candidate
+
+
+def override(params: Params, assignments: Sequence[str]) -> Params:
+    """The parameters with other values.
+
+    Args:
+        params: The parameters.
+        assignments: `NAME=VALUE` as in `dvc exp run -S`, with the name in the form or in `params.yaml`.
+
+    Raises:
+        ParameterError: A name, type or range is wrong.
+    """
+    content = params.model_dump(by_alias=True)
+    _assign(content, assignments)
+    return parse(content, "the parameters given")
+
+
+def _assign(content: dict[str, Any], assignments: Sequence[str]) -> None:
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    for assignment in assignments:
+        given, sign, text = assignment.partition("=")
+        *path, key = SCALARS.get(given, given).split(".")
+        section: Any = content
+        for part in path:
+            section = section.get(part) if isinstance(section, dict) else None
+        if not sign or not path or not isinstance(section, dict):
+            raise ParameterError(
+                f"{assignment!r} sets no parameter",
+                f"write NAME=VALUE; names are {', '.join(SCALARS)}, and those of `fashion params`",
+            )
+        try:
+            value = YAML(typ="safe", pure=True).load(text) if text else None
+        except YAMLError:
+            raise ParameterError(
+                f"{assignment!r} holds no value", "write NAME=VALUE as in params.yaml"
+            ) from None
+        section[key] = None if given in EMPTY and value == EMPTY[given] else value
+
+
+class StepParameters(NamedTuple):
+    """The parameters of each step, as `step_json` makes them."""
+
+    validate: str
+    train: str
+    evaluate: str
+    gate: str
+    register: str
+
+
+def step_parameters(fields: Mapping[str, Any], params: str, candidates: Sequence[str] = ()) -> StepParameters:
+    """Checks a form, and divides it among the steps.
+
+    Raises:
+        ParameterError: A name, type or range is wrong, in the form or in a sweep's candidate.
+    """
+    checked = params_from_arguments(fields, params)
+    check_candidates(checked, candidates)
+    return StepParameters(**{step: step_json(checked, step) for step in StepParameters._fields})
+
+
+def step_json(params: Params, step: str) -> str:
+    """What a step needs to know, and nothing else: KFP's cache compares this text."""
+    content = params.model_dump(by_alias=True)
+    return json.dumps({name: content[name] for name in SECTIONS[step]}, sort_keys=True)
+
+
+def candidate_parameters(text: str, candidates: Sequence[str]) -> list[str]:
+    """The train step's parameters for each candidate of a sweep.
+
+    Args:
+        text: The train step's parameters, as `step_json` made them.
+        candidates: Each one or more assignments with spaces between.
+    """
+    made = []
+    for candidate in candidates:
+        content = json.loads(text)
+        _assign(content, candidate.split())
+        made.append(json.dumps(content | {"candidate": candidate}, sort_keys=True))
+    return made
+
+
+def params_from_json(text: str) -> tuple[Params, str]:
+    """The checked parameters of a step, and of a sweep's training its candidate.
+
+    Reading a section that is not in the text is an error.
+    """
+    content = json.loads(text)
+    candidate = content.pop("candidate", "")
+    fields = {field.alias or name: (name, field) for name, field in Params.model_fields.items()}
+    sections = {}
+    for name, section in content.items():
+        attribute, field = fields[name]
+        sections[attribute] = field.annotation.model_validate(section)  # type: ignore[union-attr]
+    return Params.model_construct(**sections), candidate
