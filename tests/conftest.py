@@ -2,28 +2,21 @@
 
 import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 from filelock import FileLock
 from mlflow import MlflowClient
-from mlflow.entities import Run
 
 from components.common import idx
 from components.ingest.step import check
 from pipeline import params as parameters
 from pipeline.data.dataset import manifest
+from tests.support.mlflow_server import Server, serving
 from tests.support.project import (
-    MODEL,
     ROOT,
     TEST_EACH,
     TRAIN_EACH,
@@ -124,65 +117,6 @@ def project(trained: Project, tmp_path: Path) -> Project:
     return without_store(trained, tmp_path / "project")
 
 
-def free_port() -> int:
-    """A port of this machine that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-def wait_for_http(url: str, process: subprocess.Popen[bytes], seconds: float = 60) -> None:
-    """Waits until a server answers, and fails when its process ends or time is up."""
-    deadline = time.monotonic() + seconds
-    while True:
-        assert process.poll() is None, f"the server of {url} ended with {process.returncode}"
-        assert time.monotonic() < deadline, f"{url} does not answer"
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except OSError:
-            time.sleep(0.2)
-
-
-@dataclass
-class Server:
-    """A running MLflow server."""
-
-    url: str
-    process: subprocess.Popen[bytes]
-
-
-@contextmanager
-def serving(
-    folder: Path,
-    artifacts: str = "",
-    environment: Mapping[str, str] | None = None,
-    wrapper: Sequence[str] = (),
-) -> Iterator[Server]:
-    """A real MLflow server on the files of a folder, which also serves the artifacts.
-
-    Args:
-        folder: Where its database is, and its log.
-        artifacts: Where it keeps the artifacts; by default in the folder.
-        environment: Variables of its own.
-        wrapper: A command that runs the server's.
-    """
-    port = free_port()
-    command = [*wrapper, sys.executable, "-m", "mlflow", "server"]
-    command += ["--host", "127.0.0.1", "--port", str(port)]
-    command += ["--backend-store-uri", f"sqlite:///{folder}/server.db", "--workers", "1"]
-    command += ["--artifacts-destination", artifacts or str(folder / "served"), "--serve-artifacts"]
-    variables = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"} | dict(environment or {})
-    with (folder / "server.log").open("wb") as log:
-        process = subprocess.Popen(command, env=variables, stdout=log, stderr=log, start_new_session=True)
-    try:
-        wait_for_http(f"http://127.0.0.1:{port}/health", process)
-        yield Server(f"http://127.0.0.1:{port}", process)
-    finally:
-        os.killpg(process.pid, 9)
-        process.wait()
-
-
 @pytest.fixture(scope="session")
 def registered(trained: Project, shared_folder: Path) -> Path:
     """Folder of the trained project, registered on a server, and of the server's files."""
@@ -229,14 +163,3 @@ def served(registered: Path, mlflow_server: Server, tmp_path: Path) -> Project:
     root = tmp_path / "project"
     shutil.copytree(registered / "project", root, ignore=shutil.ignore_patterns("__pycache__", "site"))
     return Project(root, environment_of(root) | {"MLFLOW_TRACKING_URI": mlflow_server.url})
-
-
-def versions(client: MlflowClient) -> list[int]:
-    """Versions of the registered model."""
-    return sorted(int(v.version) for v in client.search_model_versions(f"name = '{MODEL}'"))
-
-
-def runs(client: MlflowClient, experiment: str = MODEL) -> list[Run]:
-    """Runs of an experiment."""
-    found = client.get_experiment_by_name(experiment)
-    return list(client.search_runs([found.experiment_id])) if found else []

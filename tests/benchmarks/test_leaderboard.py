@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 from benchmarks.leaderboard import trials
 from benchmarks.train import CONTESTANTS, rows_of, summary
 from benchmarks.trial import reached_after, seconds_until
-from tests.conftest import runs
+from tests.support.mlflow_server import runs
 from tests.support.project import ROOT, Project
 
 COMMAND = (sys.executable, "-m", "benchmarks.leaderboard", "--epochs-scale", "0.1", "--models")

@@ -18,7 +18,7 @@ from mlflow.entities import Run
 
 from pipeline.kubeflow.definition.image import default_image
 from pipeline.tracking.runs import PIPELINE_RUN_TAG
-from tests.conftest import free_port
+from tests.support.ports import free_port
 from tests.support.project import CODE, ROOT
 from tests.support.project import MODEL as EXPERIMENT
 

@@ -12,7 +12,7 @@ from components.common.s3 import s3_client
 from pipeline.bucket import create_bucket
 from pipeline.cli.bucket import bucket as bucket_group
 from pipeline.cli.main import run_command
-from tests.conftest import free_port
+from tests.support.ports import free_port
 from tests.support.s3_server import Keys, Proxy, S3Server, set_environment
 
 pytest_plugins = ("tests.support.s3_server",)

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from components.common.s3 import s3_client
-from tests.conftest import free_port, wait_for_http
+from tests.support.ports import free_port, wait_for_http
 
 Keys = dict[str, str]
 """Credentials, as the environment variables of boto."""

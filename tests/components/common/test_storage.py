@@ -11,7 +11,7 @@ from components.common import storage
 from components.common.errors import StorageError
 from components.common.s3 import s3_client
 from components.common.storage import open_storage
-from tests.conftest import free_port
+from tests.support.ports import free_port
 from tests.support.s3_server import NO_KEYS, Keys, Proxy, S3Server, set_environment
 
 pytest_plugins = ("tests.support.s3_server",)

@@ -13,7 +13,7 @@ from components.common import idx
 from components.register import step as register
 from pipeline import params as parameters
 from pipeline.tracking.store import open_store
-from tests.conftest import Server, runs, versions
+from tests.support.mlflow_server import Server, runs, versions
 from tests.support.project import MODEL, Project
 
 
@@ -229,9 +229,7 @@ def test_a_champion_that_is_made_while_ours_is_measured_is_compared_with_too(
         return result
 
     monkeypatch.setattr(register, "_compare", compare)
-    params = parameters.load(served.root / "params.yaml").evaluate
-
-    alias, _ = register._alias(client, ours, evaluation, served.root / "data", params)
+    alias, _ = register._alias(client, ours, evaluation, served.root / "data", 500)
 
     assert alias == "challenger"
     assert client.get_model_version_by_alias(MODEL, "champion").version == strong.version

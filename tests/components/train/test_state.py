@@ -14,7 +14,7 @@ from components.common.storage import open_storage
 from components.train.params import ModelParams
 from components.train.step import train
 from pipeline.params import Params
-from tests.conftest import free_port
+from tests.support.ports import free_port
 from tests.support.s3_server import Proxy, S3Server, set_environment
 
 pytest_plugins = ("tests.support.s3_server",)

@@ -16,10 +16,10 @@ from pipeline.cli.kubeflow import submit
 from pipeline.cli.runs import runs
 from pipeline.cli.schedule import schedule
 from pipeline.kubeflow.client.api import Kfp
-from tests.conftest import free_port
 from tests.support.kfp_fixtures import IMAGE, fashion
 from tests.support.kfp_server import KfpServer
 from tests.support.kube_server import KubeServer, main_container
+from tests.support.ports import free_port
 from tests.support.project import ROOT, environment_of
 
 pytest_plugins = ("tests.support.kfp_fixtures",)

@@ -18,7 +18,7 @@ from components.common.errors import DataError
 from components.common.files import data_version, file_digest
 from components.ingest.sources import FolderSource, HttpSource, Source
 from components.ingest.step import ingest
-from tests.conftest import free_port
+from tests.support.ports import free_port
 from tests.support.project import ROOT, Project, new_project
 
 LABELS = idx.file_name("test", "labels")

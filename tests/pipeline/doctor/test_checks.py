@@ -14,10 +14,10 @@ from components.common.s3 import s3_client
 from pipeline.cli import doctor as commands
 from pipeline.doctor.checks import Target, findings
 from pipeline.doctor.finding import Finding
-from tests.conftest import Server
 from tests.support.json_server import Fault
 from tests.support.kfp_server import KfpServer
 from tests.support.kube_server import KubeServer
+from tests.support.mlflow_server import Server
 from tests.support.project import Project, environment_of
 from tests.support.s3_server import Keys, S3Server, set_environment
 

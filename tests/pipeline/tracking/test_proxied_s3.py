@@ -9,7 +9,7 @@ from mlflow.artifacts import download_artifacts
 
 from components.common.saved_model import load_model
 from components.common.storage import open_storage
-from tests.conftest import runs, serving
+from tests.support.mlflow_server import runs, serving
 from tests.support.project import MODEL, ROOT, Project, without_store
 from tests.support.s3_server import S3Server, set_environment
 

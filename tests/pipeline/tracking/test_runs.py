@@ -16,7 +16,7 @@ from mlflow.exceptions import MlflowException
 from components.common.errors import redacted
 from pipeline.tracking.runs import Folders, Tracker
 from pipeline.tracking.store import store_folder
-from tests.conftest import Server, runs
+from tests.support.mlflow_server import Server, runs
 from tests.support.project import MODEL, NETWORK, Project
 
 

@@ -10,8 +10,8 @@ import pytest
 from components.common.errors import TrackingError
 from pipeline.tracking.server import check_server
 from pipeline.tracking.store import check_servers
-from tests.conftest import free_port
 from tests.support.json_server import Call, Fault, JsonServer, RefusalError, self_signed, serving
+from tests.support.ports import free_port
 
 ASKED = "/api/2.0/mlflow/experiments/search"
 

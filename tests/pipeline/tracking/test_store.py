@@ -19,7 +19,7 @@ from pipeline.project import Project as Places
 from pipeline.tracking.artifacts import check_artifacts
 from pipeline.tracking.runs import Tracker
 from pipeline.tracking.store import sqlite_file, tracking_uri
-from tests.conftest import Server, runs, serving, versions
+from tests.support.mlflow_server import Server, runs, serving, versions
 from tests.support.project import MODEL, Project, without_store
 from tests.support.s3_server import NO_KEYS, set_environment
 

@@ -9,10 +9,10 @@ import pytest
 from components.common.errors import ClusterError, ExitCode
 from pipeline.kubeflow.client.api import Kfp, Submitted
 from pipeline.kubeflow.client.connection import UnreachableError
-from tests.conftest import free_port
 from tests.support.json_server import Fault, self_signed, serving
 from tests.support.kfp_server import KfpServer
 from tests.support.kube_server import KubeServer
+from tests.support.ports import free_port
 
 pytest_plugins = ("tests.support.kfp_fixtures",)
 pytestmark = pytest.mark.usefixtures("bare_environment")

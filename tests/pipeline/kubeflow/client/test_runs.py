@@ -16,9 +16,10 @@ from pipeline.kubeflow.client.api import Kfp
 from pipeline.kubeflow.client.pods import Pods
 from pipeline.kubeflow.client.runs import DELETED, Judged, RunRow, from_mlflow, from_statuses, latest
 from pipeline.kubeflow.runtime.step_status import StatusStore, StepStatus
-from tests.conftest import free_port, serving
 from tests.support.kfp_server import START, KfpServer
 from tests.support.kube_server import KubeServer
+from tests.support.mlflow_server import serving
+from tests.support.ports import free_port
 
 pytest_plugins = ("tests.support.kfp_fixtures",)
 pytestmark = pytest.mark.usefixtures("bare_environment")

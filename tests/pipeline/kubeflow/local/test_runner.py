@@ -9,7 +9,8 @@ import pytest
 from filelock import FileLock
 from mlflow import MlflowClient
 
-from tests.conftest import made_once, runs, versions
+from tests.conftest import made_once
+from tests.support.mlflow_server import runs, versions
 from tests.support.project import Project, environment_of, new_project
 
 STEPS = ["parameters", "ingest", "validate", "train", "evaluate", "gate", "register"]

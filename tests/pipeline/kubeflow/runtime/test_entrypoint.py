@@ -14,7 +14,7 @@ from pipeline.kubeflow.runtime.entrypoint import reported
 from pipeline.kubeflow.runtime.step_parameters import code_version
 from pipeline.kubeflow.runtime.step_status import StatusStore, StepStatus, read_statuses
 from pipeline.tracking.runs import Tracker
-from tests.conftest import runs
+from tests.support.mlflow_server import runs
 from tests.support.project import MODEL, Project
 
 

@@ -13,7 +13,7 @@ from pipeline.params import load
 from pipeline.project import Project as Places
 from pipeline.steps import run_step
 from pipeline.tracking.runs import CHOSEN, Tracker
-from tests.conftest import runs
+from tests.support.mlflow_server import runs
 from tests.support.project import MODEL, Project
 
 

@@ -19,7 +19,7 @@ from pipeline.kubeflow.runtime.environment import LOCAL
 from pipeline.kubeflow.runtime.step_parameters import code_version
 from pipeline.kubeflow.runtime.step_status import read_statuses
 from pipeline.tracking.server import check_server
-from tests.conftest import free_port
+from tests.support.ports import free_port
 from tests.support.project import ROOT
 
 ON_A_MACHINE = re.compile(
