@@ -21,7 +21,7 @@ from pipeline.tracking.runs import Tracker, refusals
 
 DEFAULT = ("resnet-s", "resnet-xs", "cnn-32", "cnn-32-100", "cnn-64-64-512", "cnn-3x64-128", "mlp-128-64")
 SHORT = (1, 3)
-"""Epochs of further trials of `resnet-s`: its learning rate reaches nearly 0 only at the end of a training."""
+"""Epochs of further trials of `resnet-s`: its learning rate is nearly 0 only at the end of a training."""
 EQUAL_TIMES = (30, 60, 120, 240)
 """Seconds of training after which the models are compared."""
 COLUMNS = (
@@ -133,7 +133,7 @@ def write(results: list[Result], scale: float, out: Path) -> Path:
     seed = results[0].trial.seed
     short = ""
     if any(result.trial.epochs in SHORT for result in results) and scale == 1:
-        short = "`resnet-s` is best at the end of its learning rate schedule: it was trained for fewer epochs, too."
+        short = "`resnet-s` is best at the end of its schedule: it was also trained for fewer epochs."
     scaled = "" if scale == 1 else f" **A quick look: {scale:g} times their epochs.**"
     text = f"""# Leaderboard
 
@@ -155,8 +155,9 @@ epoch that had ended by then. {short}
 {equal_time_table(results)}
 
 MFLOP are the multiplications and additions of convolutions and dense layers in one forward pass of the
-network that is trained. The saved models of `resnet-s` and `resnet-xs` make two, one on the mirror image; their
-test accuracy and `ms/image` are of that. The claim is the author's, of one run; here 5,000 images are held out.
+network that is trained. The saved models of `resnet-s` and `resnet-xs` make two, one on the mirror image;
+their test accuracy and `ms/image` are of that. The claim is the author's, of one run; here 5,000 images are
+held out.
 """
     out.mkdir(parents=True, exist_ok=True)
     with replacing(out / "leaderboard.png") as partial:

@@ -3,9 +3,9 @@
 - `project`: a copy of this project in a folder of its own, on a subset of the data.
 - `ports`: free ports, and waiting for a server.
 - `mlflow_server`: a real MLflow server.
-- `s3_server`: real S3 servers, and a proxy before them that fails when it is told to.
-- `json_server`, `kfp_server`, `kube_server`: KFP's API and Kubernetes' API, as far as our commands use them; runs
-  that a real KFP recorded are in `kfp_runs.json`.
+- `s3_server`: real S3 servers, and a proxy that fails when it is told to.
+- `json_server`, `kfp_server`, `kube_server`: the APIs of KFP and Kubernetes, as far as our commands use them;
+  runs that a real KFP recorded are in `kfp_runs.json`.
 - `kfp_fixtures`: fixtures of tests that talk to KFP.
 - `manifests`: what kustomize makes of infra/kubernetes.
 """
