@@ -1,0 +1,20 @@
+"""Each module of the sources has its test file at the same place below tests/, or a reason why not."""
+
+from tests.support.project import ROOT
+
+WITHOUT_TESTS: dict[str, str] = {}
+
+
+def test_each_module_has_its_test_file_or_a_reason() -> None:
+    modules = [
+        path.relative_to(ROOT)
+        for folder in ("components", "pipeline")
+        for path in (ROOT / folder).rglob("*.py")
+        if path.name != "__init__.py"
+    ]
+    untested = {
+        str(module)
+        for module in modules
+        if not (ROOT / "tests" / module.parent / f"test_{module.name}").is_file()
+    }
+    assert untested == set(WITHOUT_TESTS)
