@@ -33,6 +33,7 @@ from tests.e2e.cluster import (
 )
 
 pytest_plugins = ("tests.e2e.cluster",)
+pytestmark = pytest.mark.e2e
 
 
 def seed(number: int) -> tuple[str, str]:
