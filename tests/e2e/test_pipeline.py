@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from components.common import idx
 from components.common.errors import ExitCode

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.common import s3
 from components.common.errors import StorageError, TrainingError
 from components.common.files import data_version, write_json
 from components.common.storage import open_storage
@@ -93,7 +92,7 @@ def test_storage_that_dies_while_training_costs_the_state_alone(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ):
-    monkeypatch.setattr(s3, "ATTEMPTS", 1)
+    monkeypatch.setattr("components.common.s3.ATTEMPTS", 1)
     whole = run(str(tmp_path / "state"))
     capsys.readouterr()
 
@@ -111,7 +110,7 @@ def test_storage_that_dies_while_training_costs_the_state_alone(
 def test_storage_that_cannot_be_read_is_known_before_the_training(
     run: Any, s3: S3Server, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(s3, "ATTEMPTS", 1)
+    monkeypatch.setattr("components.common.s3.ATTEMPTS", 1)
     with pytest.raises(StorageError, match="there is no such bucket"):
         run("s3://fashion-nowhere/state", pytest.fail)
     with (
