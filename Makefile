@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Other code than this folder's, and the repository of a git hook that calls make, are not for what runs here.
 unexport PYTHONHOME PYTHONPATH PYTHONSAFEPATH $(shell git rev-parse --local-env-vars 2>/dev/null)
 
-.PHONY: help setup run test test-slow e2e lint ui leaderboard seeds bench bench-train bench-loop image image-gpu lock clean
+.PHONY: help setup run test test-slow e2e lint docs ui leaderboard seeds bench bench-train bench-loop image image-gpu lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -38,6 +38,9 @@ lint: setup ## ruff, ruff format, mypy, and which module may import which
 	@ruff format --check .
 	@mypy
 	@lint-imports
+
+docs: setup ## the list of errors in docs/troubleshooting.md, from the code
+	@python -m infra.troubleshooting
 
 ui: setup ## the MLflow UI on the runs of this folder
 	@fashion ui
