@@ -1,4 +1,4 @@
-"""The arguments of the pipeline, as KFP shows them before a run: their defaults come from the project."""
+"""The pipeline's arguments, which KFP's UI shows before a run; their defaults come from the project."""
 
 from __future__ import annotations
 
@@ -17,17 +17,19 @@ from pipeline.params import Params
 def pipeline_arguments(
     root: Path, params: Params, assignments: Sequence[str] = (), candidates: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """The pipeline's arguments.
+    """The pipeline's arguments, by name.
 
     Args:
         root: The project, whose `data.dvc` and DVC remote are the defaults.
         params: The project's parameters.
-        assignments: `NAME=VALUE`, for a field of the form or a parameter such as `train.epochs`.
-        candidates: Of a sweep, each one or more assignments with spaces between.
+        assignments: `NAME=VALUE`, for an argument or a parameter such as `train.epochs`.
+        candidates: Of a sweep, each one or more assignments, separated by spaces.
 
     Raises:
         ParameterError: A name, type or range is wrong.
     """
+    from pipeline.data.dataset import manifest
+
     own, others = {"data_version": "", "remote": ""}, []
     for assignment in assignments:
         name, sign, value = assignment.partition("=")
@@ -38,31 +40,31 @@ def pipeline_arguments(
     params = override(params, others)
     check_candidates(params, candidates)
     rest = params.model_dump(by_alias=True)
-    fields = {}
-    for field, name in SCALARS.items():
+    scalars = {}
+    for argument, name in SCALARS.items():
         section, _, key = name.partition(".")
         value = rest[section].pop(key)
-        fields[field] = EMPTY[field] if value is None else value
-    version = own["data_version"] or _data_version(root)
+        scalars[argument] = EMPTY[argument] if value is None else value
+    version = own["data_version"] or manifest(root).version
     if not VERSION.fullmatch(version):
         raise ParameterError(
             f"{version!r} is no version of data", "take it from data.dvc: 32 hex digits and .dir"
         )
-    values = {
+    arguments = {
         "data_version": version,
         "remote": own["remote"] or default_remote(root),
         "code_version": code_version(),
-        **fields,
+        **scalars,
         "params": json.dumps({name: section for name, section in rest.items() if section}),
     }
-    return values | {"candidates": list(candidates)} if candidates else values
+    return arguments | {"candidates": list(candidates)} if candidates else arguments
 
 
 def check_remote(remote: str) -> None:
     """Refuses a DVC remote that pods cannot read.
 
     Raises:
-        ParameterError: It is not in S3, or there is none.
+        ParameterError: The remote is not in S3, or no remote is configured.
     """
     if not re.fullmatch(r"s3://[A-Za-z0-9._-]+(/.*)?", remote):
         raise ParameterError(
@@ -71,14 +73,8 @@ def check_remote(remote: str) -> None:
         )
 
 
-def _data_version(root: Path) -> str:
-    from pipeline.data.dataset import manifest
-
-    return manifest(root).version
-
-
 def default_remote(root: Path) -> str:
-    """The URL of DVC's default remote, or an empty text where there is none.
+    """The URL of DVC's default remote, empty if none is configured.
 
     Raises:
         DataError: DVC's configuration is broken.

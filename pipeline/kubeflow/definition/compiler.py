@@ -13,7 +13,7 @@ PipelineName = Literal["train", "sweep"]
 
 
 def make_pipeline(name: PipelineName, cluster: Cluster) -> Any:
-    """The pipeline as a KFP component, made for a cluster."""
+    """The pipeline as a KFP component, with the resources of a cluster."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         from pipeline.kubeflow.definition.pipelines import sweep_pipeline, train_pipeline
@@ -21,19 +21,19 @@ def make_pipeline(name: PipelineName, cluster: Cluster) -> Any:
         return (sweep_pipeline if name == "sweep" else train_pipeline)(cluster)
 
 
-def compile_pipeline(path: Path, name: PipelineName, cluster: Cluster, form: dict[str, Any]) -> None:
+def compile_pipeline(path: Path, name: PipelineName, cluster: Cluster, arguments: dict[str, Any]) -> None:
     """Writes a pipeline's YAML, the same bytes each time.
 
     Args:
         path: The file that receives it.
         name: `train` or `sweep`.
-        cluster: Image, GPUs and the rest of what is asked of the cluster.
-        form: The defaults of the form in the KFP UI, as `form.pipeline_arguments` makes them.
+        cluster: Image, GPUs and other resources.
+        arguments: The defaults of the pipeline's arguments, from `pipeline_arguments`.
     """
     from kfp.compiler import Compiler
 
     pipeline = make_pipeline(name, cluster)
     with replacing(path) as partial:
-        named = partial.with_name(partial.name + ".yaml")  # KFP goes by the suffix
-        Compiler().compile(pipeline, str(named), pipeline_parameters=form)
+        named = partial.with_name(partial.name + ".yaml")  # KFP looks at the suffix
+        Compiler().compile(pipeline, str(named), pipeline_parameters=arguments)
         named.rename(partial)

@@ -35,11 +35,11 @@ def parameters(
     params: str,
     candidates: List[str] = [],  # noqa: B006 - KFP copies it
 ) -> NamedTuple("StepParameters", validate=str, train=str, evaluate=str, gate=str, register=str):  # type: ignore[valid-type]
-    """Checks the parameters, and gives each step its own, so that no other's change runs it again."""
-    from pipeline.kubeflow.runtime.entrypoint import reported
+    """Checks the parameters and divides them among the steps, so that a step depends on its own alone."""
+    from pipeline.kubeflow.runtime.entrypoint import status_kept
     from pipeline.kubeflow.runtime.step_parameters import step_parameters
 
-    fields = {
+    arguments = {
         "model": model,
         "epochs": epochs,
         "seed": seed,
@@ -50,8 +50,8 @@ def parameters(
         "model_megabytes_max": model_megabytes_max,
         "experiment": experiment,
     }
-    with reported("parameters", code_version) as lines:
-        result = step_parameters(fields, params, candidates)
+    with status_kept("parameters", code_version) as lines:
+        result = step_parameters(arguments, params, candidates)
         lines.append("every name, type and range is right")
     return result
 
@@ -60,10 +60,10 @@ def parameters(
 def plan(code_version: str, params: str, candidates: List[str]) -> List[str]:
     """Divides a sweep into its trainings."""
     from components.common.errors import counted
-    from pipeline.kubeflow.runtime.entrypoint import reported
+    from pipeline.kubeflow.runtime.entrypoint import status_kept
     from pipeline.kubeflow.runtime.step_parameters import candidate_parameters
 
-    with reported("plan", code_version) as lines:
+    with status_kept("plan", code_version) as lines:
         planned = candidate_parameters(params, candidates)
         lines.append(counted(len(planned), "training"))
     return planned
@@ -75,9 +75,9 @@ def ingest(code_version: str, data_version: str, remote: str, data: Output[Datas
     from pathlib import Path
 
     from components.ingest.s3 import fetch_version
-    from pipeline.kubeflow.runtime.entrypoint import reported
+    from pipeline.kubeflow.runtime.entrypoint import status_kept
 
-    with reported("ingest", code_version) as lines:
+    with status_kept("ingest", code_version) as lines:
         fetch_version(Path(data.path), data_version, remote)
         lines.append(f"{data_version} from {remote}, every byte verified")
     data.metadata["data_version"] = data_version
@@ -88,11 +88,11 @@ def validate(
     code_version: str, params: str, data: Input[Dataset], validation: Output[Artifact], report: Output[HTML]
 ) -> None:
     """Checks every image against the expectations."""
-    from pipeline.kubeflow.runtime import artifacts as present
+    from pipeline.kubeflow.runtime import artifacts
     from pipeline.kubeflow.runtime.entrypoint import run
 
     run("validate", code_version, params, data=data.path, validate=validation.path)
-    present.report(validation, report)
+    artifacts.fill_report(validation, report)
 
 
 @component
@@ -106,7 +106,7 @@ def train(
     metrics: Output[Metrics],
 ) -> None:
     """Trains the network, from its last checkpoint if there is one."""
-    from pipeline.kubeflow.runtime import artifacts as present
+    from pipeline.kubeflow.runtime import artifacts
     from pipeline.kubeflow.runtime.entrypoint import run
 
     run(
@@ -117,7 +117,7 @@ def train(
         validate=validation.path,
         train=trained.path,
     )
-    present.training(trained, metrics)
+    artifacts.fill_training(trained, metrics)
 
 
 @component
@@ -127,15 +127,15 @@ def select(
     """Takes the best model of a sweep, by validation accuracy."""
     from pathlib import Path
 
-    from components.select.step import select as take_best
-    from pipeline.kubeflow.runtime import artifacts as present
-    from pipeline.kubeflow.runtime.entrypoint import reported
+    from components.select.step import select as select_best
+    from pipeline.kubeflow.runtime import artifacts
+    from pipeline.kubeflow.runtime.entrypoint import status_kept
 
-    with reported("select", code_version) as lines:
-        best = take_best([Path(model.path) for model in models], Path(trained.path))
+    with status_kept("select", code_version) as lines:
+        best = select_best([Path(model.path) for model in models], Path(trained.path))
         accuracy, name = best["validation"]["accuracy"], best["params"]["model"]["name"]
         lines.append(f"{name} is the best of {len(models)}: validation accuracy {accuracy:.4f}")
-    present.training(trained, metrics)
+    artifacts.fill_training(trained, metrics)
 
 
 @component
@@ -151,7 +151,7 @@ def evaluate(
     report: Output[HTML],
 ) -> None:
     """Measures the model on test."""
-    from pipeline.kubeflow.runtime import artifacts as present
+    from pipeline.kubeflow.runtime import artifacts
     from pipeline.kubeflow.runtime.entrypoint import run
 
     run(
@@ -163,8 +163,8 @@ def evaluate(
         train=trained.path,
         evaluate=evaluation.path,
     )
-    present.evaluation(evaluation, metrics, confusion_matrix)
-    present.report(evaluation, report)
+    artifacts.fill_evaluation(evaluation, metrics, confusion_matrix)
+    artifacts.fill_report(evaluation, report)
 
 
 @component
@@ -178,7 +178,7 @@ def gate(
     table: Output[Markdown],
 ) -> bool:
     """Judges the evaluated model; returns whether it passed."""
-    from pipeline.kubeflow.runtime import artifacts as present
+    from pipeline.kubeflow.runtime import artifacts
     from pipeline.kubeflow.runtime.entrypoint import run
 
     run(
@@ -190,7 +190,7 @@ def gate(
         evaluate=evaluation.path,
         gate=verdict.path,
     )
-    return present.verdict(verdict, table)
+    return artifacts.fill_verdict(verdict, table)
 
 
 @component
@@ -205,7 +205,7 @@ def register(
     registration: Output[Artifact],
 ) -> None:
     """Registers the model that passed, once, and gives it its alias."""
-    from pipeline.kubeflow.runtime import artifacts as present
+    from pipeline.kubeflow.runtime import artifacts
     from pipeline.kubeflow.runtime.entrypoint import run
 
     run(
@@ -219,7 +219,7 @@ def register(
         gate=verdict.path,
         register=registration.path,
     )
-    present.registration(registration)
+    artifacts.fill_registration(registration)
 
 
 @component
@@ -227,6 +227,6 @@ def finish(experiment: str, status: PipelineTaskFinalStatus, summary: Output[Mar
     """Runs at the end, whatever came of the run: the summary, and the MLflow run's status."""
     from pathlib import Path
 
-    from pipeline.kubeflow.runtime.exit_handler import finish as write_summary
+    from pipeline.kubeflow.runtime.exit_handler import close_run
 
-    write_summary(status.state, experiment, Path(summary.path))
+    close_run(status.state, experiment, Path(summary.path))

@@ -1,4 +1,4 @@
-"""The image of the steps: its name tells its content."""
+"""The image of the steps, whose name identifies its content."""
 
 import os
 import re
@@ -19,11 +19,11 @@ IMAGE_FILES = (
     "infra/image/Dockerfile",
     ".dockerignore",
 )
-"""What an image is made of: where one of these is not as committed, it is not the commit's image."""
+"""The files that an image is built from."""
 
 
 def default_image(gpus: int = 0) -> str:
-    """FASHION_IMAGE, or the name under which `make image` (with GPUs `make image-gpu`) builds this commit."""
+    """FASHION_IMAGE, or the name that `make image` (with GPUs `make image-gpu`) gives this commit's image."""
     named = os.environ.get("FASHION_IMAGE")
     if named:
         return named
@@ -32,10 +32,10 @@ def default_image(gpus: int = 0) -> str:
 
 
 def choose_image(named: str, gpus: int) -> str:
-    """The image that is named, or FASHION_IMAGE, or this commit's, where the code is this commit's.
+    """The named image, or FASHION_IMAGE, or this commit's.
 
     Raises:
-        ParameterError: The name does not tell the content, or the commit's image has other code.
+        ParameterError: The name does not identify the content, or the code has uncommitted changes.
     """
     image = check_image(named or default_image(gpus))
     own = not named and not os.environ.get("FASHION_IMAGE")
@@ -48,10 +48,10 @@ def choose_image(named: str, gpus: int) -> str:
 
 
 def check_image(image: str) -> str:
-    """Refuses an image whose name does not tell its content: the cache would serve old results.
+    """Refuses an image whose name does not identify its content: KFP's cache would serve old results.
 
     Raises:
-        ParameterError: There is no name, it is none, it has no tag, or the tag is `latest`.
+        ParameterError: The name is empty or malformed, has no tag, or the tag is `latest`.
     """
     hint = "name it by commit or digest: --image REGISTRY/fashion-pipeline:COMMIT (`make image` prints it)"
     if not image:

@@ -7,12 +7,12 @@ from kfp import dsl, kubernetes
 
 from pipeline.kubeflow.definition import components as steps
 from pipeline.kubeflow.definition.resources import RETRY_WINDOW, Cluster
-from pipeline.kubeflow.runtime.environment import CONFIG_KEYS, SECRET_KEYS
+from pipeline.kubeflow.runtime.environment import CONFIG_KEYS, CONFIG_MAP, SECRET, SECRET_KEYS
 
 NETWORK_LABEL = ("app.kubernetes.io/part-of", "fashion-pipeline")
-"""By this label infra/kubernetes's network policies know a step's pod."""
+"""The label by which the network policies of infra/kubernetes select the steps' pods."""
 STEP_MEMORY, STEP_CPU = ("1Gi", "4Gi"), ("250m", "4")
-"""What a step other than training asks for, and what it may use."""
+"""Request and limit of a step other than training."""
 
 
 def train_pipeline(cluster: Cluster) -> Any:
@@ -53,24 +53,10 @@ def train_pipeline(cluster: Cluster) -> Any:
             experiment: The MLflow experiment.
             params: The rest of params.yaml, as JSON.
         """
+        arguments = locals()
         end = _pod(steps.finish(experiment=experiment), cluster, cached=False)
         with dsl.ExitHandler(end, name="pipeline"):
-            given = _pod(
-                steps.parameters(
-                    code_version=code_version,
-                    model=model,
-                    epochs=epochs,
-                    seed=seed,
-                    accuracy_min=accuracy_min,
-                    accuracy_lower_min=accuracy_lower_min,
-                    worst_recall_min=worst_recall_min,
-                    calibration_error_max=calibration_error_max,
-                    model_megabytes_max=model_megabytes_max,
-                    experiment=experiment,
-                    params=params,
-                ),
-                cluster,
-            )
+            given = _parameters(cluster, arguments)
             data, validation = _data(cluster, code_version, data_version, remote, given)
             trained = steps.train(
                 code_version=code_version,
@@ -125,25 +111,10 @@ def sweep_pipeline(cluster: Cluster) -> Any:
             params: The rest of params.yaml, as JSON.
             candidates: Each "NAME=VALUE ..." of `model` and `train` in params.yaml.
         """
+        arguments = locals()
         end = _pod(steps.finish(experiment=experiment), cluster, cached=False)
         with dsl.ExitHandler(end, name="pipeline"):
-            given = _pod(
-                steps.parameters(
-                    code_version=code_version,
-                    model=model,
-                    epochs=epochs,
-                    seed=seed,
-                    accuracy_min=accuracy_min,
-                    accuracy_lower_min=accuracy_lower_min,
-                    worst_recall_min=worst_recall_min,
-                    calibration_error_max=calibration_error_max,
-                    model_megabytes_max=model_megabytes_max,
-                    experiment=experiment,
-                    params=params,
-                    candidates=candidates,
-                ),
-                cluster,
-            )
+            given = _parameters(cluster, arguments)
             data, validation = _data(cluster, code_version, data_version, remote, given)
             planned = _pod(
                 steps.plan(code_version=code_version, params=given.outputs["train"], candidates=candidates),
@@ -165,6 +136,12 @@ def sweep_pipeline(cluster: Cluster) -> Any:
             _judge(cluster, code_version, given, data, validation, best.outputs["trained"])
 
     return fashion_mnist_sweep
+
+
+def _parameters(cluster: Cluster, arguments: dict[str, Any]) -> Any:
+    """The step `parameters`, with those of the pipeline's arguments that it takes."""
+    names = steps.parameters.component_spec.inputs
+    return _pod(steps.parameters(**{name: arguments[name] for name in names if name in arguments}), cluster)
 
 
 def _data(cluster: Cluster, code_version: Any, data_version: Any, remote: Any, given: Any) -> tuple[Any, Any]:
@@ -193,7 +170,7 @@ def _judge(cluster: Cluster, code_version: Any, given: Any, data: Any, validatio
         evaluation=measured.outputs["evaluation"],
     )
     _pod(measured, cluster)
-    _pod(judged, cluster, cached=False)  # a verdict is judged, never remembered
+    _pod(judged, cluster, cached=False)  # a verdict is never taken from the cache
     with dsl.If(judged.outputs["Output"] == True, name="passed"):  # noqa: E712 - a channel, not a bool
         registered = steps.register(
             code_version=code_version,
@@ -208,7 +185,7 @@ def _judge(cluster: Cluster, code_version: Any, given: Any, data: Any, validatio
 
 
 def _pod(task: Any, cluster: Cluster, cached: bool = True) -> Any:
-    """What every step's pod has: image, environment, resources, and retries where its node may be lost."""
+    """Sets what every step's pod has: image, environment, resources, and retries for a lost node."""
     task.set_container_image(cluster.image)
     task.set_caching_options(cached)
     task.set_cpu_request(STEP_CPU[0]).set_cpu_limit(STEP_CPU[1])
@@ -220,17 +197,15 @@ def _pod(task: Any, cluster: Cluster, cached: bool = True) -> Any:
             backoff_factor=2.0,
             backoff_max_duration=f"{RETRY_WINDOW}s",
         )
-    kubernetes.use_config_map_as_env(
-        task, cluster.config_map, {key: key for key in CONFIG_KEYS}, optional=True
-    )
-    kubernetes.use_secret_as_env(task, cluster.secret, {key: key for key in SECRET_KEYS}, optional=True)
+    kubernetes.use_config_map_as_env(task, CONFIG_MAP, {key: key for key in CONFIG_KEYS}, optional=True)
+    kubernetes.use_secret_as_env(task, SECRET, {key: key for key in SECRET_KEYS}, optional=True)
     kubernetes.add_pod_label(task, *NETWORK_LABEL)
     kubernetes.use_field_path_as_env(task, "FASHION_RUN_ID", "metadata.labels['pipeline/runid']")
     return task
 
 
 def _training_pod(task: Any, cluster: Cluster) -> None:
-    """What a training pod has besides: a GPU, a node that has it, more of everything, and a time limit."""
+    """Sets what a training pod has: GPUs, the node that has them, more resources, and a time limit."""
     _pod(task, cluster)
     task.set_cpu_request(cluster.cpu[0]).set_cpu_limit(cluster.cpu[1])
     task.set_memory_request(cluster.memory[0]).set_memory_limit(cluster.memory[1])

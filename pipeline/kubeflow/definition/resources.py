@@ -1,29 +1,28 @@
-"""What a pipeline asks of the cluster: image, GPUs, nodes, memory, retries. None of it changes a result."""
+"""The resources that a pipeline requests from the cluster: image, GPUs, nodes, memory, retries.
+
+None of them changes a result.
+"""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 from components.common.errors import ParameterError
-from pipeline.kubeflow.runtime.environment import CONFIG_MAP, SECRET
 
 _NAME = r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
 _DOMAIN = r"(?=.{1,253}/)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*/"
 RESOURCE, LABEL_KEY, LABEL_VALUE = f"{_DOMAIN}{_NAME}", f"(?:{_DOMAIN})?{_NAME}", f"(?:{_NAME})?"
-"""Names as Kubernetes takes them."""
+"""Patterns of names in Kubernetes."""
 RETRY_WINDOW = 7 * 24 * 60 * 60
-"""Seconds since its first start after which a step is neither retried nor left running.
-
-It is KFP's `backoff_max_duration`, whose name misleads.
-"""
+"""Seconds after its first start when a step is stopped for good: KFP calls it `backoff_max_duration`."""
 Effect = Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]
 
 
 @dataclass(frozen=True)
 class Toleration:
-    """A taint that the training pod tolerates; with no value, whatever the taint's value is."""
+    """A taint that the training pod tolerates; without a value, whatever value the taint has."""
 
     key: str
     value: str = ""
@@ -32,20 +31,20 @@ class Toleration:
 
 @dataclass(frozen=True)
 class Cluster:
-    """What a submission asks the cluster for.
+    """The image and the resources of a pipeline's pods.
 
     Args:
-        image: The project's image, by digest or by a tag that never moves: the cache goes by its name.
+        image: The project's image, by digest or by a tag that never moves: KFP's cache compares its name.
         gpus: GPUs of a training pod; 0 for a cluster without.
-        accelerator: The resource that the GPU node advertises.
+        accelerator: Name of the GPU resource.
         node_selector: Labels of the training pod's node. None: NVIDIA's own label where there are GPUs.
         tolerations: Taints that the training pod tolerates. None: the accelerator's where there are GPUs.
-        cpu: CPUs that a training pod asks for, and how many it may use.
-        memory: Memory that a training pod asks for, and how much it may use, for example `4Gi`.
+        cpu: Request and limit of a training pod.
+        memory: Request and limit of a training pod, for example `4Gi`.
         shared_memory: Size of a training pod's `/dev/shm`, which counts as its memory.
         time_limit: Seconds after which a training pod is ended.
-        retries: How often a step is tried again after its node was lost.
-        backoff: Seconds before the first retry; doubled for each further one; none after a week.
+        retries: Retries of a step whose node was lost.
+        backoff: Seconds before the first retry; doubled for each further one.
     """
 
     image: str
@@ -59,8 +58,6 @@ class Cluster:
     time_limit: int = 4 * 60 * 60
     retries: int = 2
     backoff: int = 10
-    config_map: str = field(default=CONFIG_MAP)
-    secret: str = field(default=SECRET)
 
     @property
     def selector(self) -> dict[str, str]:
@@ -78,10 +75,10 @@ class Cluster:
 
 
 def check_accelerator(text: str) -> str:
-    """Refuses what is no resource of a node.
+    """The name of a GPU resource, checked.
 
     Raises:
-        ParameterError: It is none.
+        ParameterError: Kubernetes does not accept it as the name of a resource.
     """
     if not re.fullmatch(RESOURCE, text):
         raise ParameterError(f"the accelerator {text!r} is no resource's name", "for example nvidia.com/gpu")
@@ -92,7 +89,7 @@ def parse_toleration(text: str) -> Toleration:
     """Reads `KEY[=VALUE][:EFFECT]`, as kubectl writes a taint.
 
     Raises:
-        ParameterError: It is none.
+        ParameterError: The text has another form.
     """
     found = re.fullmatch(rf"({LABEL_KEY})(?:=({LABEL_VALUE}))?(?::(\w+))?", text)
     if not found or found[3] not in (None, *get_args(Effect)):
@@ -107,7 +104,7 @@ def parse_label(text: str) -> tuple[str, str]:
     """Reads `KEY=VALUE`, a label of a node.
 
     Raises:
-        ParameterError: It is none.
+        ParameterError: The text has another form.
     """
     key, sign, value = text.partition("=")
     if not (sign and re.fullmatch(LABEL_KEY, key) and re.fullmatch(LABEL_VALUE, value)):

@@ -22,20 +22,20 @@ from pipeline.kubeflow.definition.compiler import PipelineName, make_pipeline
 from pipeline.kubeflow.definition.resources import Cluster
 from pipeline.kubeflow.local.console import Console, Tasks
 from pipeline.kubeflow.runtime.environment import LOCAL
-from pipeline.kubeflow.runtime.exit_handler import headline, reason
+from pipeline.kubeflow.runtime.exit_handler import headline, result_of
 from pipeline.kubeflow.runtime.step_status import StepStatus, read_statuses
 from pipeline.tracking.store import tracking_uri
 
 ORDER = ("parameters", "ingest", "plan", "validate", "train", "select", "evaluate", "gate", "register")
 SWEEP_ONLY = {"plan", "select"}
 LOG = "kfp.log"
-"""Receives all that KFP says."""
+"""Receives all output of KFP."""
 NO_REASON = f"it left no reason; see outputs/kubeflow/{LOG}"
 
 
 @dataclass(frozen=True)
 class Step:
-    """What became of a step: `ran`, `from cache`, `skipped`, `failed` or `not run`."""
+    """The result of a step; `state` is `ran`, `from cache`, `skipped`, `failed` or `not run`."""
 
     name: str
     state: str
@@ -59,13 +59,13 @@ def run_local(
 
     Args:
         root: The project. Its data must be in DVC's cache, which serves as the remote.
-        assignments: `NAME=VALUE` for a field of the form or a parameter.
+        assignments: `NAME=VALUE` for an argument or a parameter.
         candidates: Makes it the sweep over these.
-        cached: Whether steps whose inputs did not change are taken from the cache.
+        cached: Whether steps with unchanged inputs are taken from the cache.
 
     Raises:
-        PipelineError: A parameter is wrong, or MLflow's store cannot be opened. That a step failed
-            is in the result.
+        PipelineError: A parameter is wrong, or MLflow's store cannot be opened. A failed step is part of
+            the result.
     """
     from pipeline.params import load
     from pipeline.tracking.runs import Tracker
@@ -73,8 +73,8 @@ def run_local(
     name: PipelineName = "sweep" if candidates else "train"
     if not any(a.startswith("remote=") for a in assignments):
         assignments = [*assignments, f"remote={_cache(root)}"]
-    form = pipeline_arguments(root, load(root / "params.yaml"), assignments, candidates)
-    Tracker(root, form["experiment"])  # the store is made once, before steps run side by side
+    arguments = pipeline_arguments(root, load(root / "params.yaml"), assignments, candidates)
+    Tracker(root, arguments["experiment"])  # the store is made once, before steps run side by side
     folder, run_id = root / "outputs" / "kubeflow", uuid.uuid4().hex
     path = [str(CODE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     os.environ |= {
@@ -85,13 +85,15 @@ def run_local(
         "PYTHONPATH": os.pathsep.join(path),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
     }
-    succeeded, tasks = _execute(name, form, folder, cached)
-    notes = read_statuses(str(folder / "state"), run_id)
-    steps = step_results(name, notes, tasks)
-    return LocalRun(steps, succeeded, outcome(succeeded, notes, steps))
+    succeeded, tasks = _execute(name, arguments, folder, cached)
+    statuses = read_statuses(str(folder / "state"), run_id)
+    steps = step_results(name, statuses, tasks)
+    return LocalRun(steps, succeeded, outcome(succeeded, statuses, steps))
 
 
-def _execute(name: PipelineName, form: dict[str, object], folder: Path, cached: bool) -> tuple[bool, Tasks]:
+def _execute(
+    name: PipelineName, arguments: dict[str, object], folder: Path, cached: bool
+) -> tuple[bool, Tasks]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that a GPU and limits mean nothing here
         from kfp import local
@@ -102,44 +104,41 @@ def _execute(name: PipelineName, form: dict[str, object], folder: Path, cached: 
         )
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / LOG).open("w", encoding="utf-8") as log:
-            narrator: Any = Console(sys.stdout, log)
-            logging.basicConfig(level=logging.INFO, stream=narrator, force=True)
-            logging.getLogger().addFilter(narrator.heed)
-            with redirect_stdout(narrator), redirect_stderr(narrator):
+            console: Any = Console(sys.stdout, log)
+            logging.basicConfig(level=logging.INFO, stream=console, force=True)
+            logging.getLogger().addFilter(console.filter_record)
+            with redirect_stdout(console), redirect_stderr(console):
                 try:
-                    pipeline(**form)
+                    pipeline(**arguments)
                 except RuntimeError as error:  # what KFP raises when a step failed
                     log.write(f"{error}\n")
-                    return False, narrator.tasks
+                    return False, console.tasks
                 finally:
-                    logging.getLogger().removeFilter(narrator.heed)
+                    logging.getLogger().removeFilter(console.filter_record)
                     logging.basicConfig(level=logging.WARNING, stream=sys.__stderr__, force=True)
-    return True, narrator.tasks
+    return True, console.tasks
 
 
-def step_results(name: PipelineName, notes: dict[str, StepStatus], tasks: Tasks) -> list[Step]:
-    """What became of each step.
+def step_results(name: PipelineName, statuses: dict[str, StepStatus], tasks: Tasks) -> list[Step]:
+    """The result of each step, from the statuses that the steps stored and from KFP's tasks.
 
-    Args:
-        name: The pipeline.
-        notes: What the steps left.
-        tasks: What KFP did.
+    A step that started and stored no status has failed, unless KFP says that it succeeded.
     """
     words = {"done": "ran", "failed": "failed", "running": "failed"}
-    hits, begun, done = Counter(tasks.hits), Counter(tasks.begun), Counter(tasks.done)
+    cached, started, succeeded = Counter(tasks.cached), Counter(tasks.started), Counter(tasks.succeeded)
     steps: list[Step] = []
     for step in (*ORDER, "finish"):
-        found = [note for note in notes.values() if note.step.split()[0] == step]
-        rows = [Step(note.step, words[note.state], note.seconds, reason(note)) for note in found]
-        lost = begun[step] - done[step] - sum(note.state != "done" for note in found)
-        if lost > 0:
+        stored = [status for status in statuses.values() if status.step.split()[0] == step]
+        rows = [Step(each.step, words[each.state], each.seconds, result_of(each)) for each in stored]
+        unexplained = started[step] - succeeded[step] - sum(status.state != "done" for status in stored)
+        if unexplained > 0:
             rows.append(Step(step, "failed", line=NO_REASON))
-        elif done[step] and not found:  # its note could not be kept
+        elif succeeded[step] and not stored:
             rows.append(Step(step, "ran"))
-        if hits[step]:
-            count = hits[step] + begun[step]
-            rows.append(Step(step, "from cache", line=f"{hits[step]} of {count}" if count > 1 else ""))
-        if step == "finish":  # of interest only where it failed
+        if cached[step]:
+            count = cached[step] + started[step]
+            rows.append(Step(step, "from cache", line=f"{cached[step]} of {count}" if count > 1 else ""))
+        if step == "finish":  # shown only if it failed
             rows = [row for row in rows if row.state == "failed"]
         elif not rows and not (step in SWEEP_ONLY and name == "train"):
             failed = any(row.state == "failed" for row in steps)
@@ -148,27 +147,27 @@ def step_results(name: PipelineName, notes: dict[str, StepStatus], tasks: Tasks)
     return steps
 
 
-def outcome(succeeded: bool, notes: dict[str, StepStatus], steps: list[Step]) -> str:
-    """What came of the run in a line.
+def outcome(succeeded: bool, statuses: dict[str, StepStatus], steps: list[Step]) -> str:
+    """The outcome of the run in one line.
 
     Args:
         succeeded: Whether KFP says so.
-        notes: What the steps left.
-        steps: Their step_results.
+        statuses: The statuses that the steps stored.
+        steps: The results of the steps.
     """
-    lost = next((step.name for step in steps if step.line == NO_REASON), None)
-    if not succeeded and lost and all(note.state == "done" for note in notes.values()):
-        return f"failed in {lost}: {NO_REASON}"
-    return headline(not succeeded, notes).replace("**", "")
+    unexplained = next((step.name for step in steps if step.line == NO_REASON), None)
+    if not succeeded and unexplained and all(status.state == "done" for status in statuses.values()):
+        return f"failed in {unexplained}: {NO_REASON}"
+    return headline(not succeeded, statuses).replace("**", "")
 
 
 def _cache(root: Path) -> Path:
-    """DVC's cache, which is laid out like a remote."""
+    """DVC's cache, which has the layout of a remote."""
     from dvc.repo import Repo
 
     return Path(Repo(str(root)).cache.local.path).parents[1]
 
 
 def _packages() -> str:
-    """A digest of the installed packages: what an image's name tells on a cluster."""
+    """A digest of the installed packages, which an image's name identifies on a cluster."""
     return content_key(sorted(f"{each.name}=={each.version}" for each in distributions()))[:12]

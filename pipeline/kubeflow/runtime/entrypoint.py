@@ -1,4 +1,4 @@
-"""A step inside a pod (or inside KFP's local runner): its folders are KFP's artifacts."""
+"""Runs a step in its pod, or in KFP's local runner, and stores its status."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from components.common.errors import MLFLOW_SETTING, PipelineError, StorageError, TrackingError, first_line
@@ -18,9 +18,9 @@ from pipeline.project import Project
 from pipeline.steps import run_step
 
 TERMINATION_LOG = Path("/dev/termination-log")
-"""Kubernetes shows what a container wrote there as the reason of its end."""
+"""Kubernetes shows the content of this file as the reason why a container ended."""
 NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-"""A pod's own namespace."""
+"""Holds the namespace of the pod."""
 
 
 def run(step: str, code: str, params: str, **folders: str) -> None:
@@ -28,12 +28,12 @@ def run(step: str, code: str, params: str, **folders: str) -> None:
 
     Args:
         step: One of `STEP_NAMES`.
-        code: The code that the pipeline run was submitted for.
-        params: The step's parameters, as `form.step_json` made them.
+        code: Version of the code that the pipeline run was submitted for.
+        params: The step's parameters, JSON of `step_parameters`.
         folders: Path of each artifact that the step reads or writes, by the step that writes it.
     """
     checked, candidate = params_from_json(params)
-    with reported(f"{step} {candidate}".strip(), code) as lines, tempfile.TemporaryDirectory() as root:
+    with status_kept(f"{step} {candidate}".strip(), code) as lines, tempfile.TemporaryDirectory() as root:
         check_tracking_server()
         places = {name: Path(path) for name, path in folders.items()}
         project = Project(Path(root), places, f"{os.environ[STATE_URL].rstrip('/')}/checkpoints")
@@ -41,32 +41,32 @@ def run(step: str, code: str, params: str, **folders: str) -> None:
 
 
 def check_tracking_server() -> None:
-    """Refuses a pod that names no MLflow server: its runs would be lost with it.
+    """Refuses to run without an MLflow server: a store in the pod would be lost with the pod.
 
     Raises:
-        TrackingError: So it is.
+        TrackingError: MLFLOW_TRACKING_URI is not set.
     """
     if not os.environ.get("MLFLOW_TRACKING_URI"):
         raise TrackingError("MLFLOW_TRACKING_URI is not set", f"set {MLFLOW_SETTING} to the server's address")
 
 
 @contextmanager
-def reported(step: str, code: str) -> Iterator[list[str]]:
-    """Keeps a note of a step; a fault that the user can mend is two lines and an exit code.
+def status_kept(step: str, code: str) -> Iterator[list[str]]:
+    """Stores the status of a step, and ends the process with an exit code when the user can mend its fault.
 
     Args:
-        step: The step.
-        code: The code that the pipeline run was submitted for.
+        step: The step; of a sweep's trainings with the candidate.
+        code: Version of the code that the pipeline run was submitted for.
 
     Yields:
-        What receives the step's result, in a line.
+        A list that receives the lines of the step's result.
     """
     lines: list[str] = []
-    notebook, note = None, StepStatus(step, time.time())
+    store, status = None, StepStatus(step, time.time())
     try:
-        notebook = StatusStore()
-        _refuse_hopeless_retry(notebook, step)
-        notebook.write(note)
+        store = StatusStore()
+        _end_hopeless_retry(store, step)
+        store.write(status)
         if code != code_version():
             raise PipelineError(
                 f"this image holds the code {code_version()[:12]}, the run was submitted for {code[:12]}",
@@ -75,21 +75,21 @@ def reported(step: str, code: str) -> Iterator[list[str]]:
         yield lines
     except PipelineError as error:
         hint = _hint(error)
-        _say(f"error: {error}\nwhat to do: {hint}" if hint else f"error: {error}")
-        if notebook:
+        _print_error(f"error: {error}\nwhat to do: {hint}" if hint else f"error: {error}")
+        if store:
             final = not isinstance(error, (StorageError, TrackingError))
-            notebook.close(note, state="failed", error=str(error), hint=hint, final=final)
+            store.close(status, state="failed", error=str(error), hint=hint, final=final)
         sys.exit(error.exit_code)
     except BaseException as error:
-        if notebook:
-            notebook.close(note, state="failed", error=f"{type(error).__name__}: {first_line(error)}")
+        if store:
+            store.close(status, state="failed", error=f"{type(error).__name__}: {first_line(error)}")
         raise
     print(*lines, sep="\n")
-    notebook.close(note, state="done", line="\n".join(lines))
+    store.close(status, state="done", line="\n".join(lines))
 
 
 def _hint(error: PipelineError) -> str:
-    """What to do about a fault here: on a machine, or in the pods of a cluster."""
+    """What to do about the error: on a machine in the local runner, else on a cluster."""
     if os.environ.get(LOCAL):
         return error.hint
     hint, named = error.cluster_hint, (CONFIG_MAP, SECRET)
@@ -98,19 +98,17 @@ def _hint(error: PipelineError) -> str:
     return hint
 
 
-def _refuse_hopeless_retry(notebook: StatusStore, step: str) -> None:
-    """Ends a retry at once where the last try failed for a reason that does not go away by itself."""
+def _end_hopeless_retry(store: StatusStore, step: str) -> None:
+    """Ends a retry at once when the last attempt failed for a reason that a retry does not remove."""
     if os.environ.get("KFP_RETRY_INDEX", "0") in ("", "0"):
         return
-    last = notebook.read(step)
+    last = store.read(step)
     if last and last.state == "failed" and last.final:
         raise PipelineError(last.error, last.hint)
 
 
-def _say(text: str) -> None:
+def _print_error(text: str) -> None:
     print(text, file=sys.stderr)
-    try:
+    with suppress(OSError):  # the step's log has it, too
         if TERMINATION_LOG.exists():
             TERMINATION_LOG.write_text(text[:4000], encoding="utf-8")
-    except OSError:  # the log has it
-        pass

@@ -1,11 +1,11 @@
-"""The environment of a step's pod: its variables, and the ConfigMap and the Secret that they come from."""
+"""The environment of a step's pod: names of variables, of the ConfigMap and of the Secret."""
 
 LOCAL = "FASHION_RUN_LOCAL"
-"""The variable that tells a step that it runs in KFP's local runner, not in a pod."""
+"""Is set in KFP's local runner, not in a pod."""
 STATE_URL = "FASHION_STATE_URL"
-"""The variable that names the storage."""
+"""Names the object storage of step statuses and checkpoints."""
 CONFIG_MAP, SECRET = "fashion-config", "fashion-storage"
-"""What the steps' pods take their environment from."""
+"""The ConfigMap and the Secret that the steps' pods take their environment from."""
 CONFIG_KEYS = ("MLFLOW_TRACKING_URI", "FASHION_STATE_URL", "AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION")
 SECRET_KEYS = (
     "AWS_ACCESS_KEY_ID",

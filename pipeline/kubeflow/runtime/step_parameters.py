@@ -1,6 +1,6 @@
-"""The pipeline's arguments as parameters again: checked, and divided among the steps.
+"""The pipeline's arguments turned back into parameters: checked, and divided among the steps.
 
-What people change often is an argument of its own; the rest of `params.yaml` travels as one JSON text.
+What people change often is an argument of its own; the others are in the argument `params`, as JSON.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ SCALARS = {
     "model_megabytes_max": "gate.model_megabytes_max",
     "experiment": "tracking.experiment",
 }
-"""The parameters that have a field of their own."""
-ALIKE = ("train.seed", "train.validation_images")
-"""What all candidates of a sweep have in common: these choose the images on which they are compared."""
+"""The parameters that are arguments of their own, by the argument's name."""
+COMMON = ("train.seed", "train.validation_images")
+"""What a sweep's candidates must not change: it chooses the images on which they are compared."""
 EMPTY = {"epochs": 0} | dict.fromkeys(
     ("accuracy_lower_min", "worst_recall_min", "calibration_error_max", "model_megabytes_max"), -1.0
 )
-"""What a field holds for null in `params.yaml`: KFP's form has no empty number."""
+"""The arguments that stand for null in `params.yaml`: a number in KFP cannot be empty."""
 
 
 def code_version() -> str:
@@ -41,8 +41,12 @@ def code_version() -> str:
     return source_digest(CODE_ROOT / "components", CODE_ROOT / "pipeline")
 
 
-def params_from_arguments(fields: Mapping[str, Any], params: str) -> Params:
-    """The checked parameters that a form holds.
+def params_from_arguments(scalars: Mapping[str, Any], params: str) -> Params:
+    """The parameters, checked, from the pipeline's arguments.
+
+    Args:
+        scalars: The arguments named in `SCALARS`.
+        params: The other parameters, as JSON.
 
     Raises:
         ParameterError: A name, type or range is wrong.
@@ -51,38 +55,38 @@ def params_from_arguments(fields: Mapping[str, Any], params: str) -> Params:
         content = json.loads(params)
     except ValueError as error:
         raise ParameterError(f"params is not JSON: {error}", "submit by `fashion submit`") from None
-    for field, name in SCALARS.items():
+    for argument, name in SCALARS.items():
         section, _, key = name.partition(".")
-        empty = field in EMPTY and fields[field] == EMPTY[field]
-        content.setdefault(section, {})[key] = None if empty else fields[field]
+        value = scalars[argument]
+        content.setdefault(section, {})[key] = None if value == EMPTY.get(argument) else value
     return parse(content, "the pipeline's parameters")
 
 
 def check_candidates(params: Params, candidates: Sequence[str]) -> None:
-    """Refuses candidates of a sweep that cannot be compared by their validation accuracy.
+    """Refuses candidates that cannot be compared by their validation accuracy.
 
     Raises:
-        ParameterError: One sets nothing, the same as another, or something else than model and training.
+        ParameterError: A candidate sets nothing, the same as another, or more than model and training.
     """
     trained: dict[str, str] = {}
     for candidate in candidates:
         names = [SCALARS.get(name, name) for name, _, _ in (a.partition("=") for a in candidate.split())]
-        strange = [name for name in names if name in ALIKE or not name.startswith(("model.", "train."))]
-        if strange or not names:
+        forbidden = [name for name in names if name in COMMON or not name.startswith(("model.", "train."))]
+        if forbidden or not names:
             raise ParameterError(
-                f"the candidate {candidate!r} sets {', '.join(strange) or 'nothing'}",
+                f"the candidate {candidate!r} sets {', '.join(forbidden) or 'nothing'}",
                 "a candidate sets names of `model` and `train` in params.yaml, without "
-                f"{' and '.join(ALIKE)}, which say on what candidates are compared",
+                f"{' and '.join(COMMON)}, which say on what candidates are compared",
             )
         if len(set(names)) < len(names):
             raise ParameterError(f"the candidate {candidate!r} sets a name twice", "give each once")
-        made = override(params, candidate.split())
-        content = repr((made.model, settings_of(made.model, made.train)))
-        if content in trained:
+        own = override(params, candidate.split())
+        training = repr((own.model, settings_of(own.model, own.train)))
+        if training in trained:
             raise ParameterError(
-                f"the candidates {trained[content]!r} and {candidate!r} train the same", "give one of them"
+                f"the candidates {trained[training]!r} and {candidate!r} train the same", "give one of them"
             )
-        trained[content] = candidate
+        trained[training] = candidate
 
 
 def override(params: Params, assignments: Sequence[str]) -> Params:
@@ -90,7 +94,7 @@ def override(params: Params, assignments: Sequence[str]) -> Params:
 
     Args:
         params: The parameters.
-        assignments: `NAME=VALUE` as in `dvc exp run -S`, with the name in the form or in `params.yaml`.
+        assignments: `NAME=VALUE` as in `dvc exp run -S`; NAME is an argument or a name in `params.yaml`.
 
     Raises:
         ParameterError: A name, type or range is wrong.
@@ -105,8 +109,8 @@ def _assign(content: dict[str, Any], assignments: Sequence[str]) -> None:
     from ruamel.yaml.error import YAMLError
 
     for assignment in assignments:
-        given, sign, text = assignment.partition("=")
-        *path, key = SCALARS.get(given, given).split(".")
+        argument, sign, text = assignment.partition("=")
+        *path, key = SCALARS.get(argument, argument).split(".")
         section: Any = content
         for part in path:
             section = section.get(part) if isinstance(section, dict) else None
@@ -121,11 +125,11 @@ def _assign(content: dict[str, Any], assignments: Sequence[str]) -> None:
             raise ParameterError(
                 f"{assignment!r} holds no value", "write NAME=VALUE as in params.yaml"
             ) from None
-        section[key] = None if given in EMPTY and value == EMPTY[given] else value
+        section[key] = None if value == EMPTY.get(argument) else value
 
 
 class StepParameters(NamedTuple):
-    """The parameters of each step, as `step_json` makes them."""
+    """The parameters of each step, as JSON."""
 
     validate: str
     train: str
@@ -134,43 +138,42 @@ class StepParameters(NamedTuple):
     register: str
 
 
-def step_parameters(fields: Mapping[str, Any], params: str, candidates: Sequence[str] = ()) -> StepParameters:
-    """Checks a form, and divides it among the steps.
+def step_parameters(
+    scalars: Mapping[str, Any], params: str, candidates: Sequence[str] = ()
+) -> StepParameters:
+    """Checks the pipeline's arguments, and divides them among the steps.
 
     Raises:
-        ParameterError: A name, type or range is wrong, in the form or in a sweep's candidate.
+        ParameterError: A name, type or range is wrong, in an argument or in a sweep's candidate.
     """
-    checked = params_from_arguments(fields, params)
+    checked = params_from_arguments(scalars, params)
     check_candidates(checked, candidates)
     return StepParameters(**{step: step_json(checked, step) for step in StepParameters._fields})
 
 
 def step_json(params: Params, step: str) -> str:
-    """What a step needs to know, and nothing else: KFP's cache compares this text."""
+    """The sections that a step reads, and no others: KFP's cache compares this text."""
     content = params.model_dump(by_alias=True)
     return json.dumps({name: content[name] for name in SECTIONS[step]}, sort_keys=True)
 
 
-def candidate_parameters(text: str, candidates: Sequence[str]) -> list[str]:
-    """The train step's parameters for each candidate of a sweep.
+def candidate_parameters(train: str, candidates: Sequence[str]) -> list[str]:
+    """The train step's parameters for each candidate of a sweep, as JSON.
 
     Args:
-        text: The train step's parameters, as `step_json` made them.
-        candidates: Each one or more assignments with spaces between.
+        train: The train step's parameters, from `step_json`.
+        candidates: Each one or more assignments, separated by spaces.
     """
-    made = []
+    texts = []
     for candidate in candidates:
-        content = json.loads(text)
+        content = json.loads(train)
         _assign(content, candidate.split())
-        made.append(json.dumps(content | {"candidate": candidate}, sort_keys=True))
-    return made
+        texts.append(json.dumps(content | {"candidate": candidate}, sort_keys=True))
+    return texts
 
 
 def params_from_json(text: str) -> tuple[Params, str]:
-    """The checked parameters of a step, and of a sweep's training its candidate.
-
-    Reading a section that is not in the text is an error.
-    """
+    """The parameters of a step, checked, and its candidate in a sweep. It has only the sections it reads."""
     content = json.loads(text)
     candidate = content.pop("candidate", "")
     fields = {field.alias or name: (name, field) for name, field in Params.model_fields.items()}

@@ -1,6 +1,6 @@
-"""What each step of a pipeline run leaves behind: that it began, how it ended, and why.
+"""The status of each step of a pipeline run: kept in object storage, since KFP's API does not give a reason.
 
-KFP tells neither the exit handler nor the one who waits why a step failed; a note in the state storage does.
+The exit handler and whoever waits for the run read there why a step failed, and what to do about it.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from pipeline.kubeflow.runtime.environment import STATE_URL
 from pipeline.tracking.store import RUN_ID
 
 KILLED = "it was killed: out of memory, its time limit, or a lost node"
-"""What a note says that was never closed."""
+"""The reason of a step whose status is still `running` when the run has ended."""
 
 
 @dataclass(frozen=True)
 class StepStatus:
-    """How far a step came.
+    """The status of one step.
 
     Args:
-        step: The step; of a sweep's trainings with the candidate.
-        started: When it began, seconds since 1970.
-        state: `running` for good where the step was killed.
-        seconds: How long it took.
-        line: Its result.
+        step: Name of the step; of a sweep's trainings with the candidate.
+        started: Start time, seconds since 1970.
+        state: Stays `running` when the step was killed.
+        seconds: Duration.
+        line: The step's result.
         error: What was wrong.
         hint: What to do about it.
-        final: A retry would end the same way.
+        final: Whether a retry would fail for the same reason.
     """
 
     step: str
@@ -48,13 +48,13 @@ class StepStatus:
 
 
 class StatusStore:
-    """The notes of the pipeline run that this step belongs to."""
+    """The statuses of the pipeline run that this process is a step of."""
 
     def __init__(self) -> None:
         """Opens the storage.
 
         Raises:
-            PipelineError: The environment does not name storage and run.
+            PipelineError: The environment does not name the storage or the run.
         """
         missing = [name for name in (STATE_URL, RUN_ID) if not os.environ.get(name)]
         if missing:
@@ -65,20 +65,21 @@ class StatusStore:
         self.folder = f"runs/{os.environ[RUN_ID]}"
 
     def read(self, step: str) -> StepStatus | None:
-        """The note of a step, which an earlier try may have left."""
+        """The status of a step, as an earlier attempt may have left it."""
         content = self.storage.read(self._name(step))
         return StepStatus(**json.loads(content)) if content else None
 
-    def write(self, note: StepStatus) -> None:
-        """Leaves a note. Storage that does not answer costs the note, not the step."""
+    def write(self, status: StepStatus) -> None:
+        """Stores a status. The step goes on when the storage fails."""
         try:
-            self.storage.write(self._name(note.step), json.dumps(asdict(note)).encode())
+            self.storage.write(self._name(status.step), json.dumps(asdict(status)).encode())
         except StorageError as error:
-            print(f"no note of this step is kept: {error}")
+            print(f"the status of this step is not stored: {error}")
 
-    def close(self, note: StepStatus, **changes: object) -> None:
-        """Leaves the last note of a step."""
-        self.write(replace(note, seconds=round(time.time() - note.started, 1), **changes))  # type: ignore[arg-type]
+    def close(self, status: StepStatus, **changes: object) -> None:
+        """Stores the final status of a step."""
+        seconds = round(time.time() - status.started, 1)
+        self.write(replace(status, seconds=seconds, **changes))  # type: ignore[arg-type]
 
     def _name(self, step: str) -> str:
         word, _, candidate = step.partition(" ")
@@ -87,25 +88,21 @@ class StatusStore:
 
 
 def read_statuses(location: str, run_id: str) -> dict[str, StepStatus]:
-    """The notes of a pipeline run by step, in the order in which the steps began.
+    """The statuses of a pipeline run by step, in the order in which the steps began.
 
     Raises:
-        StorageError: The storage does not answer.
+        StorageError: The storage cannot be read.
     """
     storage = open_storage(location)
     return statuses_in(storage, storage.names(f"runs/{run_id}/"))
 
 
 def statuses_in(storage: Storage, names: Iterable[str]) -> dict[str, StepStatus]:
-    """Notes by step, in the order in which the steps began.
-
-    Args:
-        storage: Where they are kept.
-        names: Their names there; those that are not there are left out.
+    """The statuses stored under these names, by step; names without an object are left out.
 
     Raises:
-        StorageError: The storage does not answer.
+        StorageError: The storage cannot be read.
     """
     contents = (storage.read(name) for name in names)
-    notes = [StepStatus(**json.loads(content)) for content in contents if content]
-    return {note.step: note for note in sorted(notes, key=lambda note: note.started)}
+    statuses = [StepStatus(**json.loads(content)) for content in contents if content]
+    return {status.step: status for status in sorted(statuses, key=lambda status: status.started)}

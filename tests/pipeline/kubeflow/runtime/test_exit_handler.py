@@ -7,7 +7,7 @@ import pytest
 from mlflow import MlflowClient
 
 from components.common.errors import PipelineError
-from pipeline.kubeflow.runtime.exit_handler import finish
+from pipeline.kubeflow.runtime.exit_handler import close_run
 from pipeline.kubeflow.runtime.step_status import StatusStore, StepStatus
 from pipeline.params import load
 from pipeline.project import Project as Places
@@ -31,7 +31,7 @@ def test_the_end_of_a_failed_run_names_the_step_and_fails_the_mlflow_run(
         StepStatus("evaluate", 1.0), state="failed", error="a file is missing", hint="push it"
     )
 
-    finish("FAILED", "new", tmp_path / "summary.md")
+    close_run("FAILED", "new", tmp_path / "summary.md")
 
     text = (tmp_path / "summary.md").read_text()
     assert text.splitlines()[0] == "**failed** in evaluate: a file is missing; what to do: push it"
@@ -67,12 +67,12 @@ def test_of_two_pipeline_runs_on_one_training_the_first_to_finish_it_answers_for
         monkeypatch.setenv("FASHION_RUN_ID", "run-2")
         _ = 1 / 0
 
-    finish("FAILED", "new", tmp_path / "summary.md")  # of run-2
+    close_run("FAILED", "new", tmp_path / "summary.md")  # of run-2
 
     (run,) = runs(client, "new")
     assert (run.info.status, run.data.tags["made_by"]) == ("FINISHED", "run-1")
     monkeypatch.setenv("FASHION_RUN_ID", "run-1")
-    finish("FAILED", "new", tmp_path / "summary.md")  # for example in register
+    close_run("FAILED", "new", tmp_path / "summary.md")  # for example in register
     assert runs(client, "new")[0].info.status == "FAILED"
 
 
@@ -87,7 +87,7 @@ def test_a_training_that_is_killed_does_not_run_for_ever(
     tracker.claim(new)
     monkeypatch.setenv("FASHION_RUN_ID", "run-1")
 
-    finish("FAILED", "new", tmp_path / "summary.md")
+    close_run("FAILED", "new", tmp_path / "summary.md")
 
     assert runs(client, "new")[0].info.status == "FAILED"
 
@@ -126,7 +126,7 @@ def test_a_failure_later_on_leaves_a_run_that_was_finished_before(
     tracker.claim(training, CHOSEN)
     StatusStore().close(StepStatus("evaluate", 0.0), state="failed", error="the disk is full")
 
-    finish("FAILED", MODEL, tmp_path / "summary.md")
+    close_run("FAILED", MODEL, tmp_path / "summary.md")
 
     assert [run.info.status for run in runs(client)] == ["FINISHED"]
     assert "test accuracy" not in (tmp_path / "summary.md").read_text()  # it is of an earlier pipeline run
@@ -151,14 +151,16 @@ def test_a_sweep_that_fails_after_its_trainings_fails_the_run_that_it_has_chosen
     if chosen:
         tracker.claim({"run_key": chosen}, CHOSEN)
 
-    finish("FAILED", "sweep", tmp_path / "summary.md")
+    close_run("FAILED", "sweep", tmp_path / "summary.md")
 
     status = {run.data.tags["run_key"]: run.info.status for run in runs(client, "sweep")}
     assert status == dict.fromkeys(("first", "second", "third"), "FINISHED") | (
         {chosen: "FAILED"} if chosen else {}
     )
-    told = [run for run in runs(client, "sweep") if run.info.run_id in (tmp_path / "summary.md").read_text()]
-    assert [run.data.tags["run_key"] for run in told] == ([chosen] if chosen else [])
+    in_summary = [
+        run for run in runs(client, "sweep") if run.info.run_id in (tmp_path / "summary.md").read_text()
+    ]
+    assert [run.data.tags["run_key"] for run in in_summary] == ([chosen] if chosen else [])
 
 
 def test_the_summary_is_about_the_model_that_the_gate_judged(
@@ -172,7 +174,7 @@ def test_the_summary_is_about_the_model_that_the_gate_judged(
         Tracker(tmp_path, MODEL).claim({"run_key": name})
     Tracker(tmp_path, MODEL).claim(served.json("outputs/train/training.json"), "passed")
 
-    finish("SUCCEEDED", MODEL, tmp_path / "summary.md")
+    close_run("SUCCEEDED", MODEL, tmp_path / "summary.md")
 
     text = (tmp_path / "summary.md").read_text()
     accuracy = served.json("outputs/evaluate/metrics.json")["accuracy"]
@@ -184,7 +186,7 @@ def test_the_end_of_a_run_never_fails(state: str, tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     (tmp_path / "state").write_text("a file where a folder should be")
 
-    finish("FAILED", MODEL, tmp_path / "summary.md")
+    close_run("FAILED", MODEL, tmp_path / "summary.md")
 
     text = (tmp_path / "summary.md").read_text()
     assert text.startswith("**failed**")
@@ -196,7 +198,7 @@ def test_a_killed_step_is_named(state: str, tmp_path: Path, monkeypatch: pytest.
     StatusStore().close(StepStatus("validate", 0.0), state="done", line="fine")
     StatusStore().write(StepStatus("train", 1.0))
 
-    finish("FAILED", MODEL, tmp_path / "summary.md")
+    close_run("FAILED", MODEL, tmp_path / "summary.md")
 
     headline = (tmp_path / "summary.md").read_text().splitlines()[0]
     assert headline.startswith("**failed** in train: it was killed")

@@ -14,7 +14,7 @@ from components.common.errors import MLFLOW_SETTING, PipelineError, StorageError
 from pipeline.kubeflow.local.console import Tasks
 from pipeline.kubeflow.local.runner import run_local
 from pipeline.kubeflow.runtime import entrypoint as pod
-from pipeline.kubeflow.runtime.entrypoint import reported
+from pipeline.kubeflow.runtime.entrypoint import status_kept
 from pipeline.kubeflow.runtime.environment import LOCAL
 from pipeline.kubeflow.runtime.step_parameters import code_version
 from pipeline.kubeflow.runtime.step_status import read_statuses
@@ -103,7 +103,7 @@ def test_mlflow_that_is_away(
     monkeypatch.setattr(pod, "NAMESPACE", tmp_path / "namespace")
     if local:
         monkeypatch.setenv(LOCAL, "1")
-    with pytest.raises(SystemExit), reported("train", code_version()):
+    with pytest.raises(SystemExit), status_kept("train", code_version()):
         check_server(f"http://127.0.0.1:{free_port()}")
     hint = read_statuses(state, "run-1")["train"].hint
     assert ("mlruns/" in hint) == local
@@ -120,7 +120,7 @@ def test_run_local_gives_the_hints_of_a_machine(
         shutil.copy(ROOT / name, tmp_path / name)
 
     def execute(*_: object) -> tuple[bool, Tasks]:
-        with pytest.raises(SystemExit), reported("ingest", code_version()):
+        with pytest.raises(SystemExit), status_kept("ingest", code_version()):
             raise PipelineError("wrong", "mend it here", "mend it there")
         return False, Tasks()
 
@@ -137,7 +137,7 @@ def test_retry_repeats_the_hint_as_it_was(
     (tmp_path / "namespace").write_text("team")
     for index in ("0", "1"):
         monkeypatch.setenv("KFP_RETRY_INDEX", index)
-        with pytest.raises(SystemExit), reported("train", code_version()):
+        with pytest.raises(SystemExit), status_kept("train", code_version()):
             raise PipelineError("wrong", "mend it here", "mend the ConfigMap fashion-config")
         note = read_statuses(state, "run-1")["train"]
         assert note.hint == "mend the ConfigMap fashion-config (in the namespace team)"
