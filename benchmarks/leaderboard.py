@@ -60,7 +60,7 @@ def table(results: list[Result]) -> str:
     """The leaderboard, best first."""
     rows = []
     for result in sorted(results, key=lambda result: -result.metrics["accuracy"]):
-        metrics, cost = result.metrics, result.training["cost"]
+        metrics, cost = result.metrics, result.performance
         low, high = metrics["accuracy_lower"], metrics["accuracy_upper"]
         rows.append(
             (

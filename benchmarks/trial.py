@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from ruamel.yaml import YAML
 
 from components.common.errors import PipelineError
 from components.common.files import content_key, data_version, read_json
+from components.common.performance import read_performance
 from components.train.settings import Settings
 from components.train.step import code_version, describe_run
 from components.train.zoo import MODEL_NAMES
@@ -95,7 +97,8 @@ class Trial:
         except PipelineError:
             return False
         expected = describe_run(ROOT / "data", params.data, params.model, params.train)
-        return bool(training["run_key"] == expected["run_key"])
+        measured = read_performance(self.project.out("train"), training["weights_digest"])
+        return bool(measured and training["run_key"] == expected["run_key"])
 
 
 @dataclass(frozen=True)
@@ -118,9 +121,11 @@ class Result:
         return self._read("evaluate", "metrics.json")
 
     @cached_property
-    def performance(self) -> Any:
-        """`performance.json`."""
-        return self._read("evaluate", "performance.json")
+    def performance(self) -> dict[str, Any]:
+        """What the training and the evaluation took."""
+        folders = map(self.trial.project.out, ("train", "evaluate"))
+        trained, evaluated = (read_performance(each, self.training["weights_digest"]) for each in folders)
+        return trained | evaluated
 
     @cached_property
     def gate(self) -> str:
@@ -131,13 +136,14 @@ class Result:
     def curve(self) -> Curve:
         """After each epoch: seconds of training so far, and accuracy on the held-out images."""
         with (self.trial.project.out("train") / "history.csv").open(newline="", encoding="utf-8") as file:
-            rows = [(float(row["seconds"]), float(row["val_accuracy"])) for row in csv.DictReader(file)]
-        return [(sum(s for s, _ in rows[: n + 1]), accuracy) for n, (_, accuracy) in enumerate(rows)]
+            accuracies = [float(row["val_accuracy"]) for row in csv.DictReader(file)]
+        seconds = accumulate(epoch["seconds"] for epoch in self.performance["epochs"])
+        return list(zip(seconds, accuracies, strict=True))
 
     @property
     def seconds(self) -> float:
         """Seconds of training, without validation."""
-        return float(self.training["cost"]["train_seconds"])
+        return float(self.performance["train_seconds"])
 
 
 @contextmanager

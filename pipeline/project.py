@@ -36,7 +36,7 @@ class Project:
 
     @property
     def registration(self) -> Path:
-        """What the registry was told.
+        """The record of the last registration.
 
         It lies with the embedded store, so that whoever deletes the store makes DVC register again.
         """

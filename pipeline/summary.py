@@ -24,14 +24,15 @@ def summary(project: Project) -> str:
         PipelineError: A step has not run yet.
     """
     from components.gate.step import RuleVerdict, gate_table
+    from components.register.step import outcome_file
     from pipeline.tracking.runs import Tracker
 
     validation = read_json(project.out("validate") / "validation.json", "validate")
     training = read_json(project.out("train") / "training.json", "train")
     evaluation = read_json(project.out("evaluate") / "evaluation.json", "evaluate")
     gate = read_json(project.out("gate") / "gate.json", "gate")
-    registration = read_json(project.registration, "register")
-    current = registration["weights_digest"] == training["weights_digest"]
+    outcome = read_json(outcome_file(project.registration), "register")
+    current = outcome["weights_digest"] == training["weights_digest"]
     params = project.params()
     tracker = Tracker(project.root, params.tracking.experiment, read_only=True)
     registered = last_model(project, tracker, params.register_.model_name)
@@ -47,7 +48,7 @@ def summary(project: Project) -> str:
         ),
         ("gate", gate["verdict"]),
         ("registry", registered or "lacks this model: `make run` registers it"),
-        ("", registration["reason"] if current else "the registry was last told of another model"),
+        ("", outcome["reason"] if current else "the registry was last told of another model"),
     ]
     width = max(len(name) for name, _ in rows)
     head = "\n".join(f"{name:<{width}}  {value}" for name, value in rows)

@@ -1,10 +1,12 @@
-"""A saved model: its identity, which is its weights (a `.keras` archive is not byte-stable), and its use."""
+"""A saved model: its file, its identity (which is its weights), and its predictions."""
 
 from __future__ import annotations
 
 import hashlib
+import json
+import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from components.common.errors import SUBMIT_ANEW, PipelineError
 
@@ -21,6 +23,30 @@ def weights_digest(model: keras.Model) -> str:
         digest.update(f"{weight.dtype.str}{weight.shape}".encode())
         digest.update(weight.tobytes())
     return digest.hexdigest()
+
+
+def save_model(model: keras.Model, path: Path) -> None:
+    """Saves a model as `.keras`, the same bytes each time.
+
+    Keras writes the time of day into the archive and its metadata, and memory addresses into the configuration,
+    as ids of objects that several layers share.
+    """
+    ids: dict[int, int] = {}
+
+    def number(part: dict[str, Any]) -> dict[str, Any]:
+        if "shared_object_id" in part:
+            part["shared_object_id"] = ids.setdefault(part["shared_object_id"], len(ids))
+        return part
+
+    model.save(path)
+    with zipfile.ZipFile(path) as archive:
+        contents = {name: archive.read(name) for name in archive.namelist()}
+    config = json.loads(contents["config.json"], object_hook=number)
+    metadata = json.loads(contents["metadata.json"]) | {"date_saved": "1980-01-01@00:00:00"}
+    contents |= {"config.json": json.dumps(config).encode(), "metadata.json": json.dumps(metadata).encode()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in contents.items():
+            archive.writestr(zipfile.ZipInfo(name), content)  # dated 1980-01-01
 
 
 def load_model(path: Path, expected_digest: str) -> keras.Model:

@@ -50,14 +50,13 @@ def write_pictures(
         (folder / name).write_bytes(drawing)
 
 
-def write_report(folder: Path, evaluation: dict[str, Any], performance: dict[str, Any]) -> None:
+def write_report(folder: Path, evaluation: dict[str, Any]) -> None:
     """Writes `report.html` with the pictures that lie in `folder` embedded."""
     pictures = [(text, data_uri((folder / name).read_bytes())) for name, text in PICTURES.items()]
     page = render(
         Path(__file__).with_name("report.html.j2"),
         evaluation=evaluation,
         metrics=evaluation["metrics"],
-        performance=performance,
         pictures=pictures,
     )
     (folder / "report.html").write_text(page, encoding="utf-8")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.common import idx
 from components.common.files import data_version, read_json, staged, write_json
+from components.common.performance import write_performance
 from components.common.saved_model import load_model, predict
 from components.common.tensorflow import import_tensorflow
 
@@ -30,8 +31,8 @@ def evaluate(
         data: Folder of the four IDX files.
         trained: Folder of the train step: `model.keras`, `training.json`, `history.csv`.
         out: Folder that receives `metrics.json` (flat, for the gate), `evaluation.json` (identity,
-            classes, confusion matrix), `performance.json` (measured times, which differ from run to
-            run), `predictions.csv`, three pictures and `report.html`.
+            classes, confusion matrix), `predictions.csv`, three pictures, `report.html`, and
+            `performance.json` (measured times, which differ from run to run).
         data_params: Shape and classes of the data.
         params: How to measure.
 
@@ -77,8 +78,8 @@ def evaluate(
             labels=labels,
             classes=data_params.classes,
         )
-        write_report(stage, evaluation, performance)
-        write_json(stage / "performance.json", performance)
+        write_report(stage, evaluation)
+        write_performance(stage, training["weights_digest"], performance)
         write_json(stage / "evaluation.json", evaluation)
         write_json(stage / "metrics.json", metrics)
     return metrics

@@ -33,7 +33,7 @@ GIT_TAGS = {"mlflow.source.git.commit", "git.dirty"}
 
 @dataclass(frozen=True)
 class Registration:
-    """What the registry was told. `version` and `alias` are null for a rejected model."""
+    """The outcome of a registration. `version` and `alias` are null for a rejected model."""
 
     registered: bool
     reason: str
@@ -65,7 +65,8 @@ def register(
         trained: Folder of the train step.
         evaluated: Folder of the evaluate step.
         gated: Folder of the gate step.
-        out: The JSON file that receives the registration.
+        out: The JSON file that receives what the inputs decide: whether which weights are registered as which
+            model. The outcome, which depends on the registry, too, goes to `outcome_file(out)`.
         model_name: The registered model.
         batch_size: Images per prediction when a champion of other data is measured.
         run_id: The MLflow run of this model, whose commit the version bears too; the tracking URI
@@ -98,9 +99,7 @@ def register(
             reason = f"the gate rejected it: {failed}"
             if found:
                 reason += f"; it is version {found.version} since an earlier gate, and keeps its alias"
-            result = Registration(False, reason, digest, run_id, model_name)
-            write_json(out, asdict(result))
-            return result
+            return _write(out, Registration(False, reason, digest, run_id, model_name))
         if found is None:
             source, model_id = log_model(client, trained, digest, run_id, data)
             made = _create_version(
@@ -135,9 +134,19 @@ def register(
             "check the server and MLFLOW_TRACKING_URI, then run the same command again",
             f"check the server and {MLFLOW_SETTING}, then submit the run again",
         ) from error
-    result = Registration(True, reason, digest, run_id, model_name, int(found.version), alias)
-    write_json(out, asdict(result))
-    return result
+    return _write(out, Registration(True, reason, digest, run_id, model_name, int(found.version), alias))
+
+
+def outcome_file(registration: Path) -> Path:
+    """Where the outcome of a registration is, beside its record. DVC does not track it."""
+    return registration.with_name("registration-outcome.json")
+
+
+def _write(out: Path, outcome: Registration) -> Registration:
+    content = asdict(outcome)
+    write_json(outcome_file(out), content)
+    write_json(out, {name: content[name] for name in ("registered", "weights_digest", "model_name")})
+    return outcome
 
 
 def find_version(client: MlflowClient, model_name: str, weights_digest: str) -> ModelVersion | None:

@@ -182,6 +182,7 @@ def exported(
     """
     import keras
 
+    keras.utils.clear_session()  # layers are named as in a new process, whatever was built before
     plain = build(replace(shape, l2=0.0), keras.layers.BatchNormalization)
     plain.set_weights(network.get_weights())
     images, logits = plain.input, plain.output

@@ -20,6 +20,7 @@ from components.common.files import (
     staged,
     write_json,
 )
+from components.common.performance import write_performance
 from components.common.tensorflow import import_tensorflow, tensorflow_version
 from components.train.fit import exported, fit, hold_out
 from components.train.machine import machines_until_the_end, thread_count
@@ -32,16 +33,7 @@ if TYPE_CHECKING:
     from components.common.params import DataParams
     from components.train.params import ModelParams, TrainParams
 
-HISTORY_COLUMNS = (
-    "epoch",
-    "loss",
-    "accuracy",
-    "val_loss",
-    "val_accuracy",
-    "learning_rate",
-    "seconds",
-    "images_per_second",
-)
+HISTORY_COLUMNS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
 
 OnEpoch = Callable[[dict[str, float]], None]
 
@@ -110,17 +102,18 @@ def train(
         data: Folder of the four IDX files.
         validation: `verdict.json` of the validate step; its verdict must be `passed`.
         out: Folder that receives `model.keras` (uint8 `(n, height, width)` to float32
-            probabilities `(n, classes)`, standard Keras layers only), `training.json` and `history.csv`.
+            probabilities `(n, classes)`, standard Keras layers only), `training.json`, `history.csv`, and
+            `performance.json` (measured times, which differ from run to run).
         state: Folder or `s3://BUCKET/PREFIX` that keeps the state after each epoch until the training
             has ended. Killed and called again with the same inputs, it goes on from there: to the same
             weights, unless the kind of processor or GPU has changed, which is then part of the `run_key`.
         data_params: Shape and statistics of the data.
         model_params: Which network.
         train_params: How it is trained, where the model's own settings are not wanted.
-        on_epoch: Called with the row of `history.csv` after each epoch.
+        on_epoch: Called after each epoch with its metrics, seconds and images per second.
 
     Returns:
-        What `training.json` holds: `describe_run`, the weights digest, size, cost and validation metrics.
+        What `training.json` holds: `describe_run`, the weights digest, size and validation metrics.
 
     Raises:
         ValidationError: The data did not pass validation, or is not the data that passed.
@@ -139,7 +132,7 @@ def train(
         )
 
     _go_on_as_begun(run["machines"])
-    from components.common.saved_model import weights_digest
+    from components.common.saved_model import save_model, weights_digest
     from components.train.callbacks import TrainingState
     from components.train.network import megaflops
 
@@ -163,31 +156,36 @@ def train(
         TrainingState(kept).remove()
         raise
     model = exported(network, entry.build, shape, settings, model_params.name)
-    seconds = sum(row["seconds"] for row in history)
     training = run | {
         "weights_digest": weights_digest(model),
         "parameters": model.count_params(),
         "megaflops": megaflops(network),
         "validation": {name: history[-1][f"val_{name}"] for name in ("accuracy", "loss")},
-        "cost": {
-            "train_seconds": round(seconds, 1),
-            "train_images_per_second": round(
-                sum(row["seconds"] * row["images_per_second"] for row in history) / seconds, 1
-            ),
-            "train_peak_memory_megabytes": round(
-                resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
-            ),
-        },
     }
     with staged(out) as stage:
-        model.save(stage / "model.keras")
+        save_model(model, stage / "model.keras")
         with (stage / "history.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, HISTORY_COLUMNS)
+            writer = csv.DictWriter(file, HISTORY_COLUMNS, extrasaction="ignore")
             writer.writeheader()
             writer.writerows(history)
         write_json(stage / "training.json", training)
+        write_performance(stage, training["weights_digest"], _performance(history))
     TrainingState(kept).remove()
     return training
+
+
+def _performance(history: list[dict[str, float]]) -> dict[str, Any]:
+    """What the training took: in all, and for each epoch."""
+    seconds = sum(row["seconds"] for row in history)
+    images = sum(row["seconds"] * row["images_per_second"] for row in history)
+    return {
+        "train_seconds": round(seconds, 1),
+        "train_images_per_second": round(images / seconds, 1),
+        "train_peak_memory_megabytes": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6),
+        "epochs": [
+            {name: row[name] for name in ("epoch", "seconds", "images_per_second")} for row in history
+        ],
+    }
 
 
 def _go_on_as_begun(machines: list[dict[str, Any]]) -> None:

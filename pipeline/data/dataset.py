@@ -203,7 +203,7 @@ def run_dvc(root: Path, *arguments: str) -> None:
     environment = os.environ | {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     }
-    command = [sys.executable, "-m", "dvc", *arguments]
+    command = [sys.executable, "-P", str(Path(__file__).with_name("dvc_main.py")), *arguments]
     process = subprocess.Popen(command, cwd=root, env=environment)
     try:
         failed = process.wait()

@@ -35,17 +35,25 @@ def logged_epochs(client: MlflowClient, run_id: str) -> set[int]:
 
 
 def epoch_metrics(row: dict[str, float]) -> list[Metric]:
-    """The metrics of an epoch, a row of `history.csv`."""
+    """The metrics of an epoch."""
     now = int(time.time() * 1000)
-    return [Metric(name, row[name], now, int(row["epoch"])) for name in HISTORY_METRICS]
+    return [Metric(name, row[name], now, int(row["epoch"])) for name in HISTORY_METRICS if name in row]
 
 
-def record_history(client: MlflowClient, run_id: str, path: Path) -> None:
-    """Logs the epochs of `history.csv` that the run lacks."""
+def record_history(
+    client: MlflowClient, run_id: str, path: Path, performance: list[dict[str, float]]
+) -> None:
+    """Logs the epochs of `history.csv`, with what was measured of each, that the run lacks."""
     known = logged_epochs(client, run_id)
     with path.open(newline="", encoding="utf-8") as file:
         rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
-    missing = [metric for row in rows if row["epoch"] not in known for metric in epoch_metrics(row)]
+    measured = {row["epoch"]: row for row in performance}
+    missing = [
+        metric
+        for row in rows
+        if row["epoch"] not in known
+        for metric in epoch_metrics(measured.get(row["epoch"], {}) | row)
+    ]
     for start in range(0, len(missing), 900):  # the server takes 1,000 at a time
         client.log_batch(run_id, metrics=missing[start : start + 900])
 

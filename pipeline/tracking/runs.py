@@ -21,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from components.common.errors import MLFLOW_SETTING, SUBMIT_ANEW, PipelineError, TrackingError, first_line
 from components.common.files import read_json
+from components.common.performance import read_performance
 from components.train.step import code_version
 from pipeline.git import git_version
 from pipeline.tracking.artifacts import artifact_faults, check_artifacts
@@ -258,12 +259,13 @@ class Tracker:
                 "data_version": training["data_version"],
                 "code_version": training["code_version"],
             }
-            record_history(self.client, run_id, folders.train / "history.csv")
+            performance = read_performance(folders.train, training[WEIGHTS])
+            record_history(self.client, run_id, folders.train / "history.csv", performance.pop("epochs", []))
             size = {name: training[name] for name in ("parameters", "megaflops")}
-            record_metrics(self.client, run, training["cost"] | size)
+            record_metrics(self.client, run, performance | size)
             if folders.evaluate and evaluation:
                 metrics = {f"test_{name}": value for name, value in evaluation["metrics"].items()}
-                metrics |= read_json(folders.evaluate / "performance.json", "evaluate")
+                metrics |= read_performance(folders.evaluate, training[WEIGHTS])
                 record_metrics(self.client, run, metrics)
             if gate:
                 tags["gate"] = gate["verdict"]

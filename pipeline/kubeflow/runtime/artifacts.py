@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.common.files import read_json
+from components.common.performance import read_performance
 
 if TYPE_CHECKING:
     from kfp import dsl
@@ -27,7 +28,9 @@ def fill_training(model: dsl.Model, metrics: dsl.Metrics) -> None:
         **{name: training[name] for name in ("parameters", "weights_digest", "data_version", "run_key")},
     }
     validation = {f"validation_{name}": value for name, value in training["validation"].items()}
-    _log(metrics, validation | training["cost"])
+    performance = read_performance(Path(model.path), training["weights_digest"])
+    performance.pop("epochs", None)
+    _log(metrics, validation | performance)
 
 
 def fill_evaluation(folder: dsl.Artifact, metrics: dsl.Metrics, matrix: dsl.ClassificationMetrics) -> None:
@@ -48,7 +51,9 @@ def fill_verdict(folder: dsl.Artifact, table: dsl.Markdown) -> bool:
 
 def fill_registration(file: dsl.Artifact) -> None:
     """The metadata of the registration."""
-    registration = read_json(Path(file.path), "register")
+    from components.register.step import outcome_file
+
+    registration = read_json(outcome_file(Path(file.path)), "register")
     file.metadata |= {name: value for name, value in registration.items() if value is not None}
 
 

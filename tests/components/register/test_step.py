@@ -32,7 +32,7 @@ def test_the_version_says_where_it_comes_from(served: Project, client: MlflowCli
         "gate": "passed",
     }
     assert expected.items() <= champion.tags.items()
-    assert served.json("mlruns/registration.json")["alias"] == "champion"
+    assert served.json("mlruns/registration-outcome.json")["alias"] == "champion"
 
 
 def test_the_same_weights_are_one_version_and_one_run_however_often_they_come(
@@ -122,7 +122,7 @@ def test_a_champion_of_other_data_is_measured_on_this_data(served: Project, clie
     served.reproduce()
 
     assert client.get_registered_model(MODEL).aliases == {"champion": "1", "challenger": "2"}
-    measured = served.json("mlruns/registration.json")["reason"]
+    measured = served.json("mlruns/registration-outcome.json")["reason"]
     assert "of champion 1, on the same data" in measured
     assert "0.0001" not in measured
 
@@ -160,7 +160,7 @@ def test_a_champion_of_another_task_keeps_its_place(served: Project, client: Mlf
     served.reproduce()
 
     assert client.get_registered_model(MODEL).aliases == {"champion": "1", "challenger": "2"}
-    assert "register.model_name" in served.json("mlruns/registration.json")["reason"]
+    assert "register.model_name" in served.json("mlruns/registration-outcome.json")["reason"]
 
 
 def test_a_stricter_gate_is_written_to_the_version_it_would_reject(served: Project, client: MlflowClient):
@@ -169,7 +169,9 @@ def test_a_stricter_gate_is_written_to_the_version_it_would_reject(served: Proje
     assert served.reproduce() == ["gate", "register"]
 
     assert client.get_model_version(MODEL, "1").tags["gate"] == "rejected"
-    assert "it is version 1 since an earlier gate" in served.json("mlruns/registration.json")["reason"]
+    assert (
+        "it is version 1 since an earlier gate" in served.json("mlruns/registration-outcome.json")["reason"]
+    )
 
 
 def test_a_version_of_the_same_weights_that_is_made_meanwhile_stays_the_only_one(

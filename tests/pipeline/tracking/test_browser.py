@@ -64,7 +64,7 @@ def page(ui: str) -> Iterator[Page]:
 
 @pytest.fixture(scope="module")
 def run(trained: Project) -> dict[str, str]:
-    registration: dict[str, str] = trained.json("mlruns/registration.json")
+    registration: dict[str, str] = trained.json("mlruns/registration-outcome.json")
     return registration
 
 

@@ -80,7 +80,8 @@ def test_it_gives_the_same_as_dvc(local: Project, trained: Project):
     assert evaluation == trained.json("outputs/evaluate/metrics.json")
     gate = json.loads((artifact(local, "gate/verdict") / "gate.json").read_text())
     assert gate == trained.json("outputs/gate/gate.json")
-    registration = json.loads(artifact(local, "register/registration").read_text())
+    outcome = artifact(local, "register/registration").with_name("registration-outcome.json")
+    registration = json.loads(outcome.read_text())
     assert (registration["version"], registration["alias"]) == (1, "champion")
 
 
@@ -92,7 +93,7 @@ def test_dvc_after_it_adds_neither_run_nor_version(local: Project, tmp_path: Pat
 
     project.reproduce()
 
-    assert project.json("mlruns/registration.json")["version"] == 1
+    assert project.json("mlruns/registration-outcome.json")["version"] == 1
     assert len(runs(client(local))) == 1
     assert versions(client(local)) == [1]
 

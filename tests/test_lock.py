@@ -1,0 +1,29 @@
+"""`dvc.lock` proves a result: whoever runs the same data, parameters and code gets the same file."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.project import Project, new_project
+
+TRACKED = ("dvc.lock", "outputs/evaluate/metrics.json", "mlruns/registration.json")
+
+
+@pytest.mark.slow
+def test_a_fresh_clone_reproduces_the_committed_lock(trained: Project, subset: Path, tmp_path: Path):
+    clone = new_project(tmp_path / "clone", subset)
+    for name in TRACKED[:2]:
+        (clone.root / name).parent.mkdir(parents=True, exist_ok=True)
+        (clone.root / name).write_bytes((trained.root / name).read_bytes())
+    clone.git("add", "--all")
+    clone.git("commit", "--quiet", "--message", "lock")
+
+    printed = clone.fashion("run").stdout
+
+    assert {name: clone.run("cat", name).stdout for name in TRACKED} == {
+        name: trained.run("cat", name).stdout for name in TRACKED
+    }
+    assert clone.git("status", "--porcelain", "--", ".", ":!.dvc/site") == ""
+    assert "Running stage 'train'" in printed
+    for advice in ("git add", "autostage", "dvc push"):
+        assert advice not in printed
