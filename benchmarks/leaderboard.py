@@ -17,7 +17,8 @@ from components.common.report import figure, png
 from components.train.zoo import MODELS
 from pipeline.cli.main import run_command
 from pipeline.project import Project
-from pipeline.tracking.runs import Tracker, refusals
+from pipeline.tracking.experiment import refusals
+from pipeline.tracking.runs import Tracker
 
 DEFAULT = ("resnet-s", "resnet-xs", "cnn-32", "cnn-32-100", "cnn-64-64-512", "cnn-3x64-128", "mlp-128-64")
 SHORT = (1, 3)

@@ -22,7 +22,8 @@ from components.train.settings import Settings
 from components.train.step import code_version, describe_run
 from components.train.zoo import MODEL_NAMES
 from pipeline.project import Project
-from pipeline.tracking.runs import RUN_KEY, Folders, Tracker, refusals
+from pipeline.tracking.experiment import refusals
+from pipeline.tracking.runs import RUN_KEY, Folders, Tracker
 from pipeline.tracking.store import tracking_uri
 
 ROOT = Path(__file__).parents[1]

@@ -28,7 +28,7 @@ def last_model(project: Project, tracker: Tracker, name: str) -> str | None:
         TrackingError: The registry cannot be asked.
     """
     from components.register.step import CHAMPION, find_version
-    from pipeline.tracking.runs import refusals
+    from pipeline.tracking.experiment import refusals
 
     training = read_json(project.out("train") / "training.json", "train")
     gate = read_json(project.out("gate") / "gate.json", "gate")

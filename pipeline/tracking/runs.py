@@ -1,30 +1,27 @@
-"""Runs in MLflow: one for each trained model, found again by the content that made it.
+"""Runs in MLflow: one for each trained model, found again by the content of its inputs.
 
-The files that the steps write are the truth; a run is their image. `record` makes a run say what the
-files say, whatever was there before, so that a repeated step adds nothing and a lost store is filled.
+The files that the steps write are the source. `record` brings a run in line with them, whatever was recorded
+before: a repeated step adds nothing, and a lost store is filled again.
 """
 
 import getpass
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlflow import MlflowClient
 from mlflow.entities import Param, Run, RunTag, ViewType
-from mlflow.exceptions import MlflowException
-from requests import RequestException
-from sqlalchemy.exc import SQLAlchemyError
 
-from components.common.errors import MLFLOW_SETTING, SUBMIT_ANEW, PipelineError, TrackingError, first_line
+from components.common.errors import SUBMIT_ANEW, PipelineError, TrackingError, first_line
 from components.common.files import read_json
 from components.common.performance import read_performance
 from components.train.step import code_version
 from pipeline.git import git_version
 from pipeline.tracking.artifacts import artifact_faults, check_artifacts
+from pipeline.tracking.experiment import Experiment, refusals
 from pipeline.tracking.recording import (
     epoch_metrics,
     flatten,
@@ -34,22 +31,20 @@ from pipeline.tracking.recording import (
     record_history,
     record_metrics,
 )
-from pipeline.tracking.store import RUN_ID, is_embedded, open_store, sqlite_file, store_folder
+from pipeline.tracking.store import RUN_ID
 
 RUN_KEY, WEIGHTS = "run_key", "weights_digest"
 PIPELINE_RUN_TAG = "kubeflow_run."
-"""With the id of a pipeline run (RUN_ID) behind it: CLAIMED, CHOSEN, or the verdict of its gate."""
+"""The tag's name ends with the id of a pipeline run; its value is CLAIMED, CHOSEN, or the gate's verdict."""
 CLAIMED, CHOSEN = "claimed", "chosen"
-"""The pipeline run works on this model; it evaluates and judges this model, of a sweep no other."""
+"""The pipeline run works on this model; it evaluates this model (of a sweep, the one that it selected)."""
 MADE_BY_TAG = "made_by"
-"""The pipeline run that answers for the run: the one that finished it, until then the last to work on it."""
-EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
-"""The experiment is of training, not of language models; see `server.experiment_page`, too."""
+"""The pipeline run that finished the run; until then the last that worked on it."""
 
 
 @dataclass(frozen=True)
 class Folders:
-    """Where the steps put their files; None for a step that has not run yet."""
+    """The folders of the steps' files; None for a step that has not run yet."""
 
     validate: Path
     train: Path
@@ -57,80 +52,16 @@ class Folders:
     gate: Path | None = None
 
 
-class Tracker:
+class Tracker(Experiment):
     """The runs of one experiment in the store of a project."""
 
-    def __init__(self, root: Path, experiment: str, read_only: bool = False) -> None:
-        """Opens the store.
-
-        Args:
-            root: The project.
-            experiment: The experiment's name. It is made, or restored, unless it is there.
-            read_only: Leave it as it is; then it may be missing, and `experiment_id` empty.
-
-        Raises:
-            TrackingError: The store cannot be reached or opened.
-        """
-        self.root = root
-        self.uri = open_store(root)
-        self.client = MlflowClient()
-        # MLflow keeps absolute paths in SQLite; a store that was moved would write to its old place.
-        database = sqlite_file(self.uri)
-        self.artifacts = database.resolve().parent / "artifacts" if database else None
-        self.injected = os.environ.get("MLFLOW_RUN_ID")
-        self.experiment, self.read_only = experiment, read_only
-        self.missing_tags: dict[str, str] = {}
-        with refusals():
-            if self.injected:  # the platform made a run for this step, in an experiment of its choice
-                self.experiment_id = self._injected_experiment(self.injected)
-            else:
-                self.experiment_id = self._experiment_id(experiment)
-
-    def _injected_experiment(self, run_id: str) -> str:
-        try:
-            return str(self.client.get_run(run_id).info.experiment_id)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                raise
-            raise TrackingError(
-                f"there is no run {run_id}, which MLFLOW_RUN_ID names",
-                "unset it, or name a run of this server",
-            ) from None
-
-    def _experiment_id(self, name: str) -> str:
-        found = self.client.get_experiment_by_name(name)
-        if found is None:
-            if self.read_only:
-                return ""
-            location = None
-            if self.artifacts:
-                location = self.artifacts.as_uri()
-            try:
-                return str(self.client.create_experiment(name, location, EXPERIMENT_TAGS))
-            except MlflowException:  # another process was faster
-                found = self.client.get_experiment_by_name(name)
-                if found is None:
-                    raise
-        if found.lifecycle_stage == "deleted" and not self.read_only:
-            self.client.restore_experiment(found.experiment_id)
-        self.missing_tags = dict(EXPERIMENT_TAGS.items() - found.tags.items())
-        moved = self.artifacts and found.artifact_location != self.artifacts.as_uri()
-        if moved and is_embedded(self.root):
-            raise TrackingError(
-                f"the runs in {store_folder(self.root)} were made at {found.artifact_location}",
-                "move the project back there, or move its mlruns/ away: `make run` then records the last "
-                "model anew",
-                f"set {MLFLOW_SETTING} to http://HOST:PORT",
-            )
-        return str(found.experiment_id)
-
     def find(self, description: dict[str, Any], view: int = ViewType.ACTIVE_ONLY) -> Run | None:
-        """The run of that content, if there is one.
+        """The run of a training with these inputs, if there is one.
 
         Args:
-            description: Of a training. Once it names the weights, a run of others is not meant: the same
-                content may give other weights on another kind of processor or GPU.
-            view: Whether deleted runs are meant.
+            description: The inputs of a training. If it names the weights, too, the run must have these: the
+                same inputs may give other weights on another kind of processor or GPU.
+            view: Whether deleted runs are searched.
         """
         if not self.experiment_id:
             return None
@@ -147,10 +78,10 @@ class Tracker:
         return runs[0] if runs else None
 
     def claim(self, training: dict[str, Any], state: str = CLAIMED) -> None:
-        """Says of a run, if there is one, that the pipeline run of this process works on it.
+        """Tags a run, if there is one, as one that this process's pipeline run works on.
 
         Args:
-            training: What the train step wrote.
+            training: Content of `training.json`.
             state: CLAIMED, CHOSEN, or the gate's verdict.
         """
         if os.environ.get(RUN_ID):
@@ -169,7 +100,7 @@ class Tracker:
             self.client.set_tag(run.info.run_id, MADE_BY_TAG, pipeline_run)
 
     def claimed(self, pipeline_run: str) -> list[Run]:
-        """The runs that a pipeline run has worked on; first the one that its gate judged, then the chosen."""
+        """The runs that a pipeline run has worked on: first the one that its gate judged, then the chosen."""
         tag = PIPELINE_RUN_TAG + pipeline_run
         runs = self.client.search_runs([self.experiment_id], f"tags.`{tag}` LIKE '%'")
         order = {CHOSEN: 1, CLAIMED: 2}
@@ -177,14 +108,13 @@ class Tracker:
 
     @contextmanager
     def training(self, description: dict[str, Any]) -> Iterator[Callable[[dict[str, float]], None]]:
-        """Marks the run as running while a model is trained, and gives what logs an epoch.
+        """Marks the run as running during a training, and yields a function that logs an epoch.
 
-        A run that knows its weights stays as it is: whether this training ends in the same, `record` sees.
-        A server that goes away during training costs the live curve, not the model: the next
-        `record` fills in what is missing.
+        A run that has its weights is left as it is. A server that fails during the training does not stop it:
+        the next `record` adds what is missing.
 
         Raises:
-            TrackingError: Before the training, where the run or its artifacts could not be kept.
+            TrackingError: Before the training: the run or its artifacts cannot be stored.
         """
         with refusals():
             run = self._ensure_run(description)
@@ -201,7 +131,7 @@ class Tracker:
         with refusals():
             self.client.update_run(run_id, status="RUNNING")
             known = logged_epochs(self.client, run_id)
-        # In a thread of its own no write is cut by Ctrl-C, which would leave SQLite locked.
+        # In another thread, a write is not interrupted by Ctrl-C, which would leave SQLite locked.
         writer = ThreadPoolExecutor(max_workers=1)
         live = True
 
@@ -210,7 +140,7 @@ class Tracker:
             if live and row["epoch"] not in known:
                 try:
                     writer.submit(self.client.log_batch, run_id, metrics=epoch_metrics(row)).result()
-                except Exception as error:  # whatever it is, the training goes on
+                except Exception as error:  # the training goes on
                     live = False
                     print(f"MLflow does not answer, the run is recorded later: {first_line(error)}")
 
@@ -224,12 +154,12 @@ class Tracker:
         finally:
             try:
                 writer.submit(self._end, run_id, status).result()
-            except Exception as error:  # nor does it end the step
+            except Exception as error:  # the model is trained all the same
                 print(f"MLflow does not answer, the run stays open there: {first_line(error)}")
             writer.shutdown()
 
     def _end(self, run_id: str, status: str) -> None:
-        """Ends a training's run, unless another pipeline run has finished the same training meanwhile."""
+        """Ends the run, unless another pipeline run has finished the same training meanwhile."""
         if self.client.get_run(run_id).info.status == "FINISHED":
             return
         if status == "FINISHED" and os.environ.get(RUN_ID):
@@ -237,7 +167,7 @@ class Tracker:
         self.client.set_terminated(run_id, status)
 
     def record(self, folders: Folders) -> str:
-        """Makes the run of a trained model say what the steps' files say, and returns its id.
+        """Records the steps' files in the run of the trained model, and returns the run's id.
 
         Raises:
             PipelineError: The files are not of one model.
@@ -284,10 +214,8 @@ class Tracker:
     def _ensure_run(self, description: dict[str, Any]) -> Run:
         run = self.find(description) or self._restore_run(description) or self._create_run(description)
         self._claim(run)
-        for tag in list(self.missing_tags):
-            with suppress(MlflowException):  # it may be another's experiment, and is a help for the UI alone
-                self.client.set_experiment_tag(self.experiment_id, tag, self.missing_tags.pop(tag))
-        if not run.data.params:  # new, or its maker was killed right after making it
+        self.set_missing_tags()
+        if not run.data.params:  # new, or whoever created it was killed right after
             params = flatten(description["params"]) | flatten(description["libraries"])
             self.client.log_batch(run.info.run_id, params=[Param(k, v) for k, v in params.items()])
         if not run.inputs.dataset_inputs:
@@ -295,7 +223,7 @@ class Tracker:
         return self.client.get_run(run.info.run_id)
 
     def _restore_run(self, description: dict[str, Any]) -> Run | None:
-        """The run of that content that somebody has deleted: a version in the registry may point to it."""
+        """Restores the run if it was deleted: a version in the registry may point to it."""
         run = self.find(description, ViewType.DELETED_ONLY)
         if run:
             self.client.restore_run(run.info.run_id)
@@ -309,11 +237,11 @@ class Tracker:
             "mlflow.source.name": "fashion step train",
             "mlflow.source.type": "LOCAL",
         }
-        if description["code_version"] == code_version():  # else this commit is not what trained it
+        if description["code_version"] == code_version():  # else another commit trained it
             tags |= git_version()
-        if self.injected:
-            self.client.log_batch(self.injected, tags=[RunTag(k, v) for k, v in tags.items()])
-            return self.client.get_run(self.injected)
+        if self.injected_run:
+            self.client.log_batch(self.injected_run, tags=[RunTag(k, v) for k, v in tags.items()])
+            return self.client.get_run(self.injected_run)
         return self.client.create_run(
             self.experiment_id, tags=tags, run_name=f"{model}-{description[RUN_KEY][:8]}"
         )
@@ -324,16 +252,3 @@ def _user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user may have no name
         return "unknown"
-
-
-@contextmanager
-def refusals() -> Iterator[None]:
-    """Turns what MLflow raises into a line that a user can act on."""
-    try:
-        yield
-    except (MlflowException, SQLAlchemyError, RequestException) as error:
-        raise TrackingError(
-            f"MLflow refused or did not answer: {first_line(error)}",
-            "check the server and MLFLOW_TRACKING_URI; running the same command again goes on from here",
-            f"check the server and {MLFLOW_SETTING}, then submit the run again",
-        ) from error

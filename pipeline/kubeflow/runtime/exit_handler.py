@@ -12,7 +12,8 @@ from components.common.errors import PipelineError, first_line
 from pipeline.kubeflow.runtime.entrypoint import check_tracking_server
 from pipeline.kubeflow.runtime.environment import STATE_URL
 from pipeline.kubeflow.runtime.step_status import KILLED, StepStatus, read_statuses
-from pipeline.tracking.runs import CHOSEN, CLAIMED, MADE_BY_TAG, PIPELINE_RUN_TAG, Tracker, refusals
+from pipeline.tracking.experiment import refusals
+from pipeline.tracking.runs import CHOSEN, CLAIMED, MADE_BY_TAG, PIPELINE_RUN_TAG, Tracker
 from pipeline.tracking.store import RUN_ID
 
 WORDS = {"done": "done", "failed": "**failed**", "running": "**killed**"}
