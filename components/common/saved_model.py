@@ -28,8 +28,8 @@ def weights_digest(model: keras.Model) -> str:
 def save_model(model: keras.Model, path: Path) -> None:
     """Saves a model as `.keras`, the same bytes each time.
 
-    Keras writes the time of day into the archive and its metadata, and into the configuration memory addresses,
-    as ids of objects that layers share.
+    Keras writes the time of day into the archive and its metadata. Into the configuration it writes memory
+    addresses, as ids of objects that layers share.
     """
     ids: dict[int, int] = {}
 

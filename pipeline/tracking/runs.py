@@ -184,11 +184,7 @@ class Tracker(Experiment):
         with refusals():
             run = self._ensure_run(training)
             run_id = str(run.info.run_id)
-            tags = {
-                WEIGHTS: training[WEIGHTS],
-                "data_version": training["data_version"],
-                "code_version": training["code_version"],
-            }
+            tags = {name: training[name] for name in (WEIGHTS, "data_version", "code_version")}
             performance = read_performance(folders.train, training[WEIGHTS])
             record_history(self.client, run_id, folders.train / "history.csv", performance.pop("epochs", []))
             size = {name: training[name] for name in ("parameters", "megaflops")}
