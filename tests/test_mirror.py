@@ -2,7 +2,9 @@
 
 from tests.support.project import ROOT
 
-WITHOUT_TESTS: dict[str, str] = {}
+WITHOUT_TESTS: dict[str, str] = {
+    "pipeline/kubeflow/runtime/environment.py": "names only, which tests/infra compares with the manifests",
+}
 
 
 def test_each_module_has_its_test_file_or_a_reason() -> None:

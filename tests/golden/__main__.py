@@ -16,10 +16,10 @@ def write(folder: Path, name: PipelineName, **cluster: Any) -> Path:
     """Compiles a pipeline for a code version that does not change with each edit."""
     remote = ["remote=s3://fashion/dvc"]
     candidates = CANDIDATES if name == "sweep" else []
-    form = pipeline_arguments(ROOT, load(ROOT / "params.yaml"), remote, candidates)
+    arguments = pipeline_arguments(ROOT, load(ROOT / "params.yaml"), remote, candidates)
     path = folder / f"{name}.yaml"
     cluster = {"image": "fashion-pipeline:golden"} | cluster
-    compile_pipeline(path, name, Cluster(**cluster), form | {"code_version": "golden"})
+    compile_pipeline(path, name, Cluster(**cluster), arguments | {"code_version": "golden"})
     return path
 
 

@@ -1,4 +1,4 @@
-"""The pipeline's arguments, which KFP's UI shows before a run; their defaults come from the project."""
+"""The arguments of the pipeline, which KFP's UI shows before a run: their defaults come from the project."""
 
 from __future__ import annotations
 
@@ -10,51 +10,56 @@ from typing import Any
 
 from components.common.errors import DataError, ParameterError, first_line
 from components.ingest.s3 import VERSION
-from pipeline.kubeflow.runtime.step_parameters import EMPTY, SCALARS, check_candidates, code_version, override
+from pipeline.data.dataset import manifest
+from pipeline.kubeflow.runtime.step_parameters import (
+    EMPTY,
+    SCALARS,
+    check_candidates,
+    code_version,
+    override,
+)
 from pipeline.params import Params
 
 
 def pipeline_arguments(
     root: Path, params: Params, assignments: Sequence[str] = (), candidates: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """The pipeline's arguments, by name.
+    """The arguments of the train pipeline, or with candidates of the sweep pipeline.
 
     Args:
         root: The project, whose `data.dvc` and DVC remote are the defaults.
         params: The project's parameters.
-        assignments: `NAME=VALUE`, for an argument or a parameter such as `train.epochs`.
-        candidates: Of a sweep, each one or more assignments, separated by spaces.
+        assignments: `NAME=VALUE`; NAME is a pipeline argument or a parameter such as `train.epochs`.
+        candidates: Each one or more assignments with spaces between.
 
     Raises:
         ParameterError: A name, type or range is wrong.
     """
-    from pipeline.data.dataset import manifest
-
-    own, others = {"data_version": "", "remote": ""}, []
+    data, others = {"data_version": "", "remote": ""}, []
     for assignment in assignments:
         name, sign, value = assignment.partition("=")
-        if sign and name in own:
-            own[name] = value
+        if sign and name in data:
+            data[name] = value
         else:
             others.append(assignment)
     params = override(params, others)
     check_candidates(params, candidates)
     rest = params.model_dump(by_alias=True)
-    scalars = {}
+    values = {}
     for argument, name in SCALARS.items():
         section, _, key = name.partition(".")
         value = rest[section].pop(key)
-        scalars[argument] = EMPTY[argument] if value is None else value
-    version = own["data_version"] or manifest(root).version
+        values[argument] = EMPTY[argument] if value is None else value
+    version = data["data_version"] or manifest(root).version
     if not VERSION.fullmatch(version):
         raise ParameterError(
-            f"{version!r} is no version of data", "take it from data.dvc: 32 hex digits and .dir"
+            f"{version!r} is not a data version", "take it from data.dvc: 32 hex digits and .dir"
         )
     arguments = {
         "data_version": version,
-        "remote": own["remote"] or default_remote(root),
+        "remote": data["remote"] or default_remote(root),
         "code_version": code_version(),
-        **scalars,
+        **values,
         "params": json.dumps({name: section for name, section in rest.items() if section}),
     }
     return arguments | {"candidates": list(candidates)} if candidates else arguments
@@ -64,7 +69,7 @@ def check_remote(remote: str) -> None:
     """Refuses a DVC remote that pods cannot read.
 
     Raises:
-        ParameterError: The remote is not in S3, or no remote is configured.
+        ParameterError: The remote is not in S3, or there is none.
     """
     if not re.fullmatch(r"s3://[A-Za-z0-9._-]+(/.*)?", remote):
         raise ParameterError(
@@ -74,7 +79,7 @@ def check_remote(remote: str) -> None:
 
 
 def default_remote(root: Path) -> str:
-    """The URL of DVC's default remote, empty if none is configured.
+    """The URL of DVC's default remote, or "" where there is none.
 
     Raises:
         DataError: DVC's configuration is broken.
@@ -90,5 +95,5 @@ def default_remote(root: Path) -> str:
         raise DataError(f"DVC's default remote {name!r} is not configured", "`dvc remote list`") from None
     except DvcException as error:
         raise DataError(
-            f"DVC's configuration cannot be read: {first_line(error)}", "mend .dvc/config"
+            f"DVC's configuration cannot be read: {first_line(error)}", "correct .dvc/config"
         ) from None

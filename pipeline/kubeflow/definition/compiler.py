@@ -1,4 +1,4 @@
-"""The pipelines as KFP's YAML."""
+"""Compiles the pipelines to KFP's YAML."""
 
 from __future__ import annotations
 
@@ -22,18 +22,14 @@ def make_pipeline(name: PipelineName, cluster: Cluster) -> Any:
 
 
 def compile_pipeline(path: Path, name: PipelineName, cluster: Cluster, arguments: dict[str, Any]) -> None:
-    """Writes a pipeline's YAML, the same bytes each time.
+    """Writes a pipeline's YAML to `path`, the same bytes each time.
 
-    Args:
-        path: The file that receives it.
-        name: `train` or `sweep`.
-        cluster: Image, GPUs and other resources.
-        arguments: The defaults of the pipeline's arguments, from `pipeline_arguments`.
+    `arguments`, as `pipeline_arguments` returns them, are the defaults in the KFP UI.
     """
     from kfp.compiler import Compiler
 
     pipeline = make_pipeline(name, cluster)
     with replacing(path) as partial:
-        named = partial.with_name(partial.name + ".yaml")  # KFP looks at the suffix
-        Compiler().compile(pipeline, str(named), pipeline_parameters=arguments)
-        named.rename(partial)
+        compiled = partial.with_name(partial.name + ".yaml")  # KFP requires the suffix
+        Compiler().compile(pipeline, str(compiled), pipeline_parameters=arguments)
+        compiled.rename(partial)

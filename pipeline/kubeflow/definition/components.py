@@ -1,21 +1,10 @@
-"""The steps as KFP components: each calls the step's own function, and shows what it wrote."""
+"""The steps as KFP components: each calls the step's own function, and shows its files in the KFP UI."""
 
 # KFP reads the annotations (so they are no strings), and knows typing.List, not list.
 from typing import List, NamedTuple
 
 from kfp import dsl
-from kfp.dsl import (
-    HTML,
-    Artifact,
-    ClassificationMetrics,
-    Dataset,
-    Input,
-    Markdown,
-    Metrics,
-    Model,
-    Output,
-    PipelineTaskFinalStatus,
-)
+from kfp.dsl import HTML, Artifact, ClassificationMetrics, Dataset, Input, Markdown, Metrics, Model, Output
 
 component = dsl.component(base_image="fashion-pipeline", install_kfp_package=False)
 
@@ -35,23 +24,14 @@ def parameters(
     params: str,
     candidates: List[str] = [],  # noqa: B006 - KFP copies it
 ) -> NamedTuple("StepParameters", validate=str, train=str, evaluate=str, gate=str, register=str):  # type: ignore[valid-type]
-    """Checks the parameters and divides them among the steps, so that a step depends on its own alone."""
+    """Checks the parameters, and gives each step its own, so that no other's change runs it again."""
+    arguments = dict(locals())
+
     from pipeline.kubeflow.runtime.entrypoint import status_kept
     from pipeline.kubeflow.runtime.step_parameters import step_parameters
 
-    arguments = {
-        "model": model,
-        "epochs": epochs,
-        "seed": seed,
-        "accuracy_min": accuracy_min,
-        "accuracy_lower_min": accuracy_lower_min,
-        "worst_recall_min": worst_recall_min,
-        "calibration_error_max": calibration_error_max,
-        "model_megabytes_max": model_megabytes_max,
-        "experiment": experiment,
-    }
     with status_kept("parameters", code_version) as lines:
-        result = step_parameters(arguments, params, candidates)
+        result = step_parameters(arguments)
         lines.append("every name, type and range is right")
     return result
 
@@ -64,9 +44,9 @@ def plan(code_version: str, params: str, candidates: List[str]) -> List[str]:
     from pipeline.kubeflow.runtime.step_parameters import candidate_parameters
 
     with status_kept("plan", code_version) as lines:
-        planned = candidate_parameters(params, candidates)
-        lines.append(counted(len(planned), "training"))
-    return planned
+        trainings = candidate_parameters(params, candidates)
+        lines.append(counted(len(trainings), "training"))
+    return trainings
 
 
 @component
@@ -88,10 +68,9 @@ def validate(
     code_version: str, params: str, data: Input[Dataset], validation: Output[Artifact], report: Output[HTML]
 ) -> None:
     """Checks every image against the expectations."""
-    from pipeline.kubeflow.runtime import artifacts
-    from pipeline.kubeflow.runtime.entrypoint import run
+    from pipeline.kubeflow.runtime import artifacts, entrypoint
 
-    run("validate", code_version, params, data=data.path, validate=validation.path)
+    entrypoint.run("validate", code_version, params, data=data, validate=validation)
     artifacts.fill_report(validation, report)
 
 
@@ -106,17 +85,9 @@ def train(
     metrics: Output[Metrics],
 ) -> None:
     """Trains the network, from its last checkpoint if there is one."""
-    from pipeline.kubeflow.runtime import artifacts
-    from pipeline.kubeflow.runtime.entrypoint import run
+    from pipeline.kubeflow.runtime import artifacts, entrypoint
 
-    run(
-        "train",
-        code_version,
-        params,
-        data=data.path,
-        validate=validation.path,
-        train=trained.path,
-    )
+    entrypoint.run("train", code_version, params, data=data, validate=validation, train=trained)
     artifacts.fill_training(trained, metrics)
 
 
@@ -128,10 +99,9 @@ def select(
     from pathlib import Path
 
     from components.select.step import select as select_best
-    from pipeline.kubeflow.runtime import artifacts
-    from pipeline.kubeflow.runtime.entrypoint import status_kept
+    from pipeline.kubeflow.runtime import artifacts, entrypoint
 
-    with status_kept("select", code_version) as lines:
+    with entrypoint.status_kept("select", code_version) as lines:
         best = select_best([Path(model.path) for model in models], Path(trained.path))
         accuracy, name = best["validation"]["accuracy"], best["params"]["model"]["name"]
         lines.append(f"{name} is the best of {len(models)}: validation accuracy {accuracy:.4f}")
@@ -151,18 +121,10 @@ def evaluate(
     report: Output[HTML],
 ) -> None:
     """Measures the model on test."""
-    from pipeline.kubeflow.runtime import artifacts
-    from pipeline.kubeflow.runtime.entrypoint import run
+    from pipeline.kubeflow.runtime import artifacts, entrypoint
 
-    run(
-        "evaluate",
-        code_version,
-        params,
-        data=data.path,
-        validate=validation.path,
-        train=trained.path,
-        evaluate=evaluation.path,
-    )
+    inputs = {"data": data, "validate": validation, "train": trained}
+    entrypoint.run("evaluate", code_version, params, **inputs, evaluate=evaluation)
     artifacts.fill_evaluation(evaluation, metrics, confusion_matrix)
     artifacts.fill_report(evaluation, report)
 
@@ -178,18 +140,10 @@ def gate(
     table: Output[Markdown],
 ) -> bool:
     """Judges the evaluated model; returns whether it passed."""
-    from pipeline.kubeflow.runtime import artifacts
-    from pipeline.kubeflow.runtime.entrypoint import run
+    from pipeline.kubeflow.runtime import artifacts, entrypoint
 
-    run(
-        "gate",
-        code_version,
-        params,
-        validate=validation.path,
-        train=trained.path,
-        evaluate=evaluation.path,
-        gate=verdict.path,
-    )
+    inputs = {"validate": validation, "train": trained, "evaluate": evaluation}
+    entrypoint.run("gate", code_version, params, **inputs, gate=verdict)
     return artifacts.fill_verdict(verdict, table)
 
 
@@ -205,28 +159,18 @@ def register(
     registration: Output[Artifact],
 ) -> None:
     """Registers the model that passed, once, and gives it its alias."""
-    from pipeline.kubeflow.runtime import artifacts
-    from pipeline.kubeflow.runtime.entrypoint import run
+    from pipeline.kubeflow.runtime import artifacts, entrypoint
 
-    run(
-        "register",
-        code_version,
-        params,
-        data=data.path,
-        validate=validation.path,
-        train=trained.path,
-        evaluate=evaluation.path,
-        gate=verdict.path,
-        register=registration.path,
-    )
+    inputs = {"data": data, "validate": validation, "train": trained, "evaluate": evaluation, "gate": verdict}
+    entrypoint.run("register", code_version, params, **inputs, register=registration)
     artifacts.fill_registration(registration)
 
 
 @component
-def finish(experiment: str, status: PipelineTaskFinalStatus, summary: Output[Markdown]) -> None:
-    """Runs at the end, whatever came of the run: the summary, and the MLflow run's status."""
+def finish(experiment: str, status: dsl.PipelineTaskFinalStatus, summary: Output[Markdown]) -> None:
+    """Runs at the end, whatever the result: writes the summary, and sets the MLflow run's status."""
     from pathlib import Path
 
-    from pipeline.kubeflow.runtime.exit_handler import close_run
+    from pipeline.kubeflow.runtime import exit_handler
 
-    close_run(status.state, experiment, Path(summary.path))
+    exit_handler.close_run(status.state, experiment, Path(summary.path))

@@ -8,19 +8,38 @@ from kfp import dsl, kubernetes
 from pipeline.kubeflow.definition import components as steps
 from pipeline.kubeflow.definition.resources import RETRY_WINDOW, Cluster
 from pipeline.kubeflow.runtime.environment import CONFIG_KEYS, CONFIG_MAP, SECRET, SECRET_KEYS
+from pipeline.kubeflow.runtime.step_parameters import SCALARS
 
 NETWORK_LABEL = ("app.kubernetes.io/part-of", "fashion-pipeline")
-"""The label by which the network policies of infra/kubernetes select the steps' pods."""
+"""The pod label that the network policies in infra/kubernetes select."""
 STEP_MEMORY, STEP_CPU = ("1Gi", "4Gi"), ("250m", "4")
-"""Request and limit of a step other than training."""
+"""Request and limit of every step but training."""
+DESCRIPTIONS = {
+    "data_version": "The data's DVC version: a hash that ends in .dir.",
+    "remote": "The DVC remote that has it, s3://BUCKET/PREFIX.",
+    "code_version": "The code in the image, by a digest; a step refuses to run any other.",
+    "model": "The network: a name of `fashion model list`.",
+    "epochs": "Passes over the train images. 0: the model's own number.",
+    "seed": "Of weights, split, shuffle and augmentation.",
+    "accuracy_min": "The gate: lowest test accuracy.",
+    "accuracy_lower_min": "The gate: lowest lower end of its 95 % interval. -1: no such rule.",
+    "worst_recall_min": "The gate: lowest recall of the worst class. -1: no such rule.",
+    "calibration_error_max": "The gate: highest expected calibration error. -1: no such rule.",
+    "model_megabytes_max": "The gate: largest model file in MB. -1: no such rule.",
+    "experiment": "The MLflow experiment.",
+    "params": "The rest of params.yaml, as JSON.",
+}
+"""The arguments of the train pipeline, as the KFP UI describes them."""
+SWEEP_DESCRIPTIONS = DESCRIPTIONS | {
+    "model": "The network, where a candidate names none.",
+    "epochs": "Passes over the train images, where a candidate says nothing. 0: the model's own number.",
+    "candidates": 'Each "NAME=VALUE ..." of `model` and `train` in params.yaml.',
+}
 
 
 def train_pipeline(cluster: Cluster) -> Any:
-    """Ingest, validate, train, evaluate, gate, and, if passed, register."""
+    """Ingest, validate, train, evaluate, gate, and, if the model passed the gate, register."""
 
-    @dsl.pipeline(
-        name="fashion-mnist", description="Data to champion: trained, evaluated, gated, registered in MLflow"
-    )
     def fashion_mnist(
         data_version: str,
         remote: str,
@@ -36,47 +55,19 @@ def train_pipeline(cluster: Cluster) -> Any:
         experiment: str,
         params: str,
     ) -> None:
-        """Data to champion.
+        _add_tasks(cluster, locals())
 
-        Args:
-            data_version: The data's DVC version: a hash that ends in .dir.
-            remote: The DVC remote that has it, s3://BUCKET/PREFIX.
-            code_version: The code in the image, by a digest; a step refuses to run any other.
-            model: The network: a name of `fashion model list`.
-            epochs: Passes over the train images. 0: the model's own number.
-            seed: Of weights, split, shuffle and augmentation.
-            accuracy_min: The gate: lowest test accuracy.
-            accuracy_lower_min: The gate: lowest lower end of its 95 % interval. -1: no such rule.
-            worst_recall_min: The gate: lowest recall of the worst class. -1: no such rule.
-            calibration_error_max: The gate: highest expected calibration error. -1: no such rule.
-            model_megabytes_max: The gate: largest model file in MB. -1: no such rule.
-            experiment: The MLflow experiment.
-            params: The rest of params.yaml, as JSON.
-        """
-        arguments = locals()
-        end = _pod(steps.finish(experiment=experiment), cluster, cached=False)
-        with dsl.ExitHandler(end, name="pipeline"):
-            given = _parameters(cluster, arguments)
-            data, validation = _data(cluster, code_version, data_version, remote, given)
-            trained = steps.train(
-                code_version=code_version,
-                params=given.outputs["train"],
-                gpus=cluster.gpus,
-                data=data,
-                validation=validation,
-            )
-            _training_pod(trained, cluster)
-            _judge(cluster, code_version, given, data, validation, trained.outputs["trained"])
-
-    return fashion_mnist
+    fashion_mnist.__doc__ = _docstring(DESCRIPTIONS)
+    return dsl.pipeline(
+        fashion_mnist,
+        name="fashion-mnist",
+        description="Data to champion: trained, evaluated, gated, registered in MLflow",
+    )
 
 
 def sweep_pipeline(cluster: Cluster) -> Any:
-    """The same with several candidates, one GPU pod each; the best by validation accuracy goes on."""
+    """The same with several candidates, one training pod each; the best by validation accuracy goes on."""
 
-    @dsl.pipeline(
-        name="fashion-mnist-sweep", description="Several candidates; the best one is evaluated and gated"
-    )
     def fashion_mnist_sweep(
         data_version: str,
         remote: str,
@@ -93,99 +84,70 @@ def sweep_pipeline(cluster: Cluster) -> Any:
         params: str,
         candidates: List[str],
     ) -> None:
-        """The best of several candidates.
+        _add_tasks(cluster, locals())
 
-        Args:
-            data_version: The data's DVC version: a hash that ends in .dir.
-            remote: The DVC remote that has it, s3://BUCKET/PREFIX.
-            code_version: The code in the image, by a digest; a step refuses to run any other.
-            model: The network, where a candidate names none.
-            epochs: Passes over the train images, where a candidate says nothing. 0: the model's own number.
-            seed: Of weights, split, shuffle and augmentation.
-            accuracy_min: The gate: lowest test accuracy.
-            accuracy_lower_min: The gate: lowest lower end of its 95 % interval. -1: no such rule.
-            worst_recall_min: The gate: lowest recall of the worst class. -1: no such rule.
-            calibration_error_max: The gate: highest expected calibration error. -1: no such rule.
-            model_megabytes_max: The gate: largest model file in MB. -1: no such rule.
-            experiment: The MLflow experiment.
-            params: The rest of params.yaml, as JSON.
-            candidates: Each "NAME=VALUE ..." of `model` and `train` in params.yaml.
-        """
-        arguments = locals()
-        end = _pod(steps.finish(experiment=experiment), cluster, cached=False)
-        with dsl.ExitHandler(end, name="pipeline"):
-            given = _parameters(cluster, arguments)
-            data, validation = _data(cluster, code_version, data_version, remote, given)
-            planned = _pod(
-                steps.plan(code_version=code_version, params=given.outputs["train"], candidates=candidates),
-                cluster,
+    fashion_mnist_sweep.__doc__ = _docstring(SWEEP_DESCRIPTIONS)
+    return dsl.pipeline(
+        fashion_mnist_sweep,
+        name="fashion-mnist-sweep",
+        description="Several candidates; the best one is evaluated and gated",
+    )
+
+
+def _docstring(descriptions: dict[str, str]) -> str:
+    """KFP reads the descriptions of the arguments from the pipeline function's docstring."""
+    return "The pipeline.\n\nArgs:\n" + "".join(
+        f"    {name}: {text}\n" for name, text in descriptions.items()
+    )
+
+
+def _add_tasks(cluster: Cluster, arguments: dict[str, Any]) -> None:
+    """Adds the tasks of the pipeline; with `candidates` among its arguments, those of a sweep."""
+
+    def add(step: Any, cached: bool = True, **inputs: Any) -> Any:
+        task = step(code_version=arguments["code_version"], **inputs)
+        return _configure_pod(task, cluster, cached)
+
+    def train(params: Any) -> Any:
+        task = add(steps.train, params=params, gpus=cluster.gpus, data=data, validation=validation)
+        _configure_training_pod(task, cluster)
+        return task.outputs["trained"]
+
+    candidates = {"candidates": arguments["candidates"]} if "candidates" in arguments else {}
+    exit_task = _configure_pod(steps.finish(experiment=arguments["experiment"]), cluster, cached=False)
+    with dsl.ExitHandler(exit_task, name="pipeline"):
+        checked = {name: arguments[name] for name in (*SCALARS, "params")}
+        params = add(steps.parameters, **checked, **candidates).outputs
+        data = add(steps.ingest, data_version=arguments["data_version"], remote=arguments["remote"]).outputs[
+            "data"
+        ]
+        validation = add(steps.validate, params=params["validate"], data=data).outputs["validation"]
+        if candidates:
+            trainings = add(steps.plan, params=params["train"], **candidates).output
+            with dsl.ParallelFor(trainings, name="candidates") as training:
+                each = train(training)
+            trained = add(steps.select, models=dsl.Collected(each)).outputs["trained"]
+        else:
+            trained = train(params["train"])
+        upstream = {"validation": validation, "trained": trained}
+        evaluation = add(steps.evaluate, params=params["evaluate"], data=data, **upstream).outputs[
+            "evaluation"
+        ]
+        gate = add(steps.gate, cached=False, params=params["gate"], evaluation=evaluation, **upstream)
+        with dsl.If(gate.outputs["Output"] == True, name="passed"):  # noqa: E712 - a channel, not a bool
+            add(
+                steps.register,
+                cached=False,  # the registry may have changed since
+                params=params["register"],
+                data=data,
+                evaluation=evaluation,
+                verdict=gate.outputs["verdict"],
+                **upstream,
             )
-            with dsl.ParallelFor(planned.output, name="candidates") as training:
-                each = steps.train(
-                    code_version=code_version,
-                    params=training,
-                    gpus=cluster.gpus,
-                    data=data,
-                    validation=validation,
-                )
-                _training_pod(each, cluster)
-            best = _pod(
-                steps.select(code_version=code_version, models=dsl.Collected(each.outputs["trained"])),
-                cluster,
-            )
-            _judge(cluster, code_version, given, data, validation, best.outputs["trained"])
-
-    return fashion_mnist_sweep
 
 
-def _parameters(cluster: Cluster, arguments: dict[str, Any]) -> Any:
-    """The step `parameters`, with those of the pipeline's arguments that it takes."""
-    names = steps.parameters.component_spec.inputs
-    return _pod(steps.parameters(**{name: arguments[name] for name in names if name in arguments}), cluster)
-
-
-def _data(cluster: Cluster, code_version: Any, data_version: Any, remote: Any, given: Any) -> tuple[Any, Any]:
-    data = steps.ingest(code_version=code_version, data_version=data_version, remote=remote)
-    validation = steps.validate(
-        code_version=code_version, params=given.outputs["validate"], data=data.outputs["data"]
-    )
-    for task in (data, validation):
-        _pod(task, cluster)
-    return data.outputs["data"], validation.outputs["validation"]
-
-
-def _judge(cluster: Cluster, code_version: Any, given: Any, data: Any, validation: Any, trained: Any) -> None:
-    measured = steps.evaluate(
-        code_version=code_version,
-        params=given.outputs["evaluate"],
-        data=data,
-        validation=validation,
-        trained=trained,
-    )
-    judged = steps.gate(
-        code_version=code_version,
-        params=given.outputs["gate"],
-        validation=validation,
-        trained=trained,
-        evaluation=measured.outputs["evaluation"],
-    )
-    _pod(measured, cluster)
-    _pod(judged, cluster, cached=False)  # a verdict is never taken from the cache
-    with dsl.If(judged.outputs["Output"] == True, name="passed"):  # noqa: E712 - a channel, not a bool
-        registered = steps.register(
-            code_version=code_version,
-            params=given.outputs["register"],
-            data=data,
-            validation=validation,
-            trained=trained,
-            evaluation=measured.outputs["evaluation"],
-            verdict=judged.outputs["verdict"],
-        )
-        _pod(registered, cluster, cached=False)  # the registry is outside: it may have changed
-
-
-def _pod(task: Any, cluster: Cluster, cached: bool = True) -> Any:
-    """Sets what every step's pod has: image, environment, resources, and retries for a lost node."""
+def _configure_pod(task: Any, cluster: Cluster, cached: bool) -> Any:
+    """Sets what every step's pod has: image, environment, resources, and retries."""
     task.set_container_image(cluster.image)
     task.set_caching_options(cached)
     task.set_cpu_request(STEP_CPU[0]).set_cpu_limit(STEP_CPU[1])
@@ -204,9 +166,8 @@ def _pod(task: Any, cluster: Cluster, cached: bool = True) -> Any:
     return task
 
 
-def _training_pod(task: Any, cluster: Cluster) -> None:
-    """Sets what a training pod has: GPUs, the node that has them, more resources, and a time limit."""
-    _pod(task, cluster)
+def _configure_training_pod(task: Any, cluster: Cluster) -> None:
+    """Sets what a training pod has besides: GPUs, a node that has them, more resources, a time limit."""
     task.set_cpu_request(cluster.cpu[0]).set_cpu_limit(cluster.cpu[1])
     task.set_memory_request(cluster.memory[0]).set_memory_limit(cluster.memory[1])
     if cluster.gpus:

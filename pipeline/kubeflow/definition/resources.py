@@ -1,7 +1,4 @@
-"""The resources that a pipeline requests from the cluster: image, GPUs, nodes, memory, retries.
-
-None of them changes a result.
-"""
+"""What a pipeline asks of the cluster: image, GPUs, nodes, memory, retries. None of it changes a result."""
 
 from __future__ import annotations
 
@@ -14,15 +11,18 @@ from components.common.errors import ParameterError
 _NAME = r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
 _DOMAIN = r"(?=.{1,253}/)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*/"
 RESOURCE, LABEL_KEY, LABEL_VALUE = f"{_DOMAIN}{_NAME}", f"(?:{_DOMAIN})?{_NAME}", f"(?:{_NAME})?"
-"""Patterns of names in Kubernetes."""
+"""Regular expressions of names that Kubernetes accepts."""
 RETRY_WINDOW = 7 * 24 * 60 * 60
-"""Seconds after its first start when a step is stopped for good: KFP calls it `backoff_max_duration`."""
+"""Seconds since the first start of a step after which it is neither retried nor left running.
+
+KFP calls it `backoff_max_duration`.
+"""
 Effect = Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]
 
 
 @dataclass(frozen=True)
 class Toleration:
-    """A taint that the training pod tolerates; without a value, whatever value the taint has."""
+    """A toleration of the training pod: of a taint with this value, or with any value if it is empty."""
 
     key: str
     value: str = ""
@@ -31,19 +31,19 @@ class Toleration:
 
 @dataclass(frozen=True)
 class Cluster:
-    """The image and the resources of a pipeline's pods.
+    """What a submission asks the cluster for. All but image, retries and backoff is for training pods.
 
     Args:
-        image: The project's image, by digest or by a tag that never moves: KFP's cache compares its name.
-        gpus: GPUs of a training pod; 0 for a cluster without.
-        accelerator: Name of the GPU resource.
-        node_selector: Labels of the training pod's node. None: NVIDIA's own label where there are GPUs.
-        tolerations: Taints that the training pod tolerates. None: the accelerator's where there are GPUs.
-        cpu: Request and limit of a training pod.
-        memory: Request and limit of a training pod, for example `4Gi`.
-        shared_memory: Size of a training pod's `/dev/shm`, which counts as its memory.
-        time_limit: Seconds after which a training pod is ended.
-        retries: Retries of a step whose node was lost.
+        image: The project's image, by digest or by a tag that never moves: the cache compares its name.
+        gpus: GPUs; 0 for a cluster without.
+        accelerator: The resource that the GPU node advertises.
+        node_selector: Labels of the node. None: NVIDIA's own label where there are GPUs.
+        tolerations: Taints that are tolerated. None: the accelerator's where there are GPUs.
+        cpu: Request and limit, for example `500m`.
+        memory: Request and limit, for example `4Gi`.
+        shared_memory: Size of `/dev/shm`, which counts as memory.
+        time_limit: Seconds after which the pod is ended.
+        retries: How often a step is retried after its node was lost.
         backoff: Seconds before the first retry; doubled for each further one.
     """
 
@@ -75,21 +75,23 @@ class Cluster:
 
 
 def check_accelerator(text: str) -> str:
-    """The name of a GPU resource, checked.
+    """Returns the name of a node's resource.
 
     Raises:
-        ParameterError: Kubernetes does not accept it as the name of a resource.
+        ParameterError: Kubernetes does not accept the name.
     """
     if not re.fullmatch(RESOURCE, text):
-        raise ParameterError(f"the accelerator {text!r} is no resource's name", "for example nvidia.com/gpu")
+        raise ParameterError(
+            f"the accelerator {text!r} is not the name of a resource", "for example nvidia.com/gpu"
+        )
     return text
 
 
 def parse_toleration(text: str) -> Toleration:
-    """Reads `KEY[=VALUE][:EFFECT]`, as kubectl writes a taint.
+    """Parses `KEY[=VALUE][:EFFECT]`, as kubectl writes a taint.
 
     Raises:
-        ParameterError: The text has another form.
+        ParameterError: The text has another format.
     """
     found = re.fullmatch(rf"({LABEL_KEY})(?:=({LABEL_VALUE}))?(?::(\w+))?", text)
     if not found or found[3] not in (None, *get_args(Effect)):
@@ -101,14 +103,14 @@ def parse_toleration(text: str) -> Toleration:
 
 
 def parse_label(text: str) -> tuple[str, str]:
-    """Reads `KEY=VALUE`, a label of a node.
+    """Parses `KEY=VALUE`, a label of a node.
 
     Raises:
-        ParameterError: The text has another form.
+        ParameterError: The text has another format.
     """
     key, sign, value = text.partition("=")
     if not (sign and re.fullmatch(LABEL_KEY, key) and re.fullmatch(LABEL_VALUE, value)):
         raise ParameterError(
-            f"the node selector {text!r} is no label KEY=VALUE", "for example nvidia.com/gpu.present=true"
+            f"the node selector {text!r} is not a label KEY=VALUE", "for example nvidia.com/gpu.present=true"
         )
     return key, value

@@ -1,4 +1,4 @@
-"""Runs a step in its pod, or in KFP's local runner, and stores its status."""
+"""Runs a step in a pod, or in KFP's local runner: its folders are KFP artifacts."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from components.common.errors import MLFLOW_SETTING, PipelineError, StorageError, TrackingError, first_line
 from pipeline.kubeflow.runtime.environment import CONFIG_MAP, LOCAL, SECRET, STATE_URL
@@ -17,31 +18,34 @@ from pipeline.kubeflow.runtime.step_status import StatusStore, StepStatus
 from pipeline.project import Project
 from pipeline.steps import run_step
 
+if TYPE_CHECKING:
+    from kfp import dsl
+
 TERMINATION_LOG = Path("/dev/termination-log")
-"""Kubernetes shows the content of this file as the reason why a container ended."""
+"""Kubernetes shows what a container wrote there as the reason of its end."""
 NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-"""Holds the namespace of the pod."""
+"""The file that holds the pod's namespace."""
 
 
-def run(step: str, code: str, params: str, **folders: str) -> None:
-    """Runs a step.
+def run(step: str, code: str, params: str, **artifacts: dsl.Artifact) -> None:
+    """Runs one of the steps `STEP_NAMES`.
 
     Args:
-        step: One of `STEP_NAMES`.
-        code: Version of the code that the pipeline run was submitted for.
-        params: The step's parameters, JSON of `step_parameters`.
-        folders: Path of each artifact that the step reads or writes, by the step that writes it.
+        step: The step.
+        code: The version of the code that the pipeline run was submitted for.
+        params: The step's parameters, as `step_parameters` returns them.
+        artifacts: The artifacts that the step reads and writes, by the step that writes them, or `data`.
     """
     checked, candidate = params_from_json(params)
     with status_kept(f"{step} {candidate}".strip(), code) as lines, tempfile.TemporaryDirectory() as root:
         check_tracking_server()
-        places = {name: Path(path) for name, path in folders.items()}
+        places = {name: Path(artifact.path) for name, artifact in artifacts.items()}
         project = Project(Path(root), places, f"{os.environ[STATE_URL].rstrip('/')}/checkpoints")
         lines.append(run_step(step, project, checked))
 
 
 def check_tracking_server() -> None:
-    """Refuses to run without an MLflow server: a store in the pod would be lost with the pod.
+    """Refuses to run without an MLflow server: what the pod records in its own files is lost with it.
 
     Raises:
         TrackingError: MLFLOW_TRACKING_URI is not set.
@@ -52,20 +56,23 @@ def check_tracking_server() -> None:
 
 @contextmanager
 def status_kept(step: str, code: str) -> Iterator[list[str]]:
-    """Stores the status of a step, and ends the process with an exit code when the user can mend its fault.
+    """Keeps the status of a step; ends the process where the step raises a `PipelineError`.
 
     Args:
-        step: The step; of a sweep's trainings with the candidate.
-        code: Version of the code that the pipeline run was submitted for.
+        step: The step.
+        code: The version of the code that the pipeline run was submitted for.
 
     Yields:
-        A list that receives the lines of the step's result.
+        The lines of the step's result, to which the caller appends.
+
+    Raises:
+        SystemExit: The step raised a `PipelineError`; it has the error's exit code.
     """
     lines: list[str] = []
     store, status = None, StepStatus(step, time.time())
     try:
         store = StatusStore()
-        _end_hopeless_retry(store, step)
+        _refuse_hopeless_retry(store, step)
         store.write(status)
         if code != code_version():
             raise PipelineError(
@@ -89,17 +96,17 @@ def status_kept(step: str, code: str) -> Iterator[list[str]]:
 
 
 def _hint(error: PipelineError) -> str:
-    """What to do about the error: on a machine in the local runner, else on a cluster."""
+    """What to do about an error: in the local runner, or in a pod of a cluster."""
     if os.environ.get(LOCAL):
         return error.hint
-    hint, named = error.cluster_hint, (CONFIG_MAP, SECRET)
-    if NAMESPACE.is_file() and any(name in hint for name in named) and "namespace" not in hint:
+    hint = error.cluster_hint
+    if NAMESPACE.is_file() and any(name in hint for name in (CONFIG_MAP, SECRET)) and "namespace" not in hint:
         hint += f" (in the namespace {NAMESPACE.read_text(encoding='utf-8').strip()})"
     return hint
 
 
-def _end_hopeless_retry(store: StatusStore, step: str) -> None:
-    """Ends a retry at once when the last attempt failed for a reason that a retry does not remove."""
+def _refuse_hopeless_retry(store: StatusStore, step: str) -> None:
+    """Repeats the error of the last try where a retry would fail in the same way."""
     if os.environ.get("KFP_RETRY_INDEX", "0") in ("", "0"):
         return
     last = store.read(step)
@@ -109,6 +116,6 @@ def _end_hopeless_retry(store: StatusStore, step: str) -> None:
 
 def _print_error(text: str) -> None:
     print(text, file=sys.stderr)
-    with suppress(OSError):  # the step's log has it, too
+    with suppress(OSError):  # the text is on stderr already
         if TERMINATION_LOG.exists():
             TERMINATION_LOG.write_text(text[:4000], encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The exit handler of a pipeline run: the summary, and the status of the MLflow run, whatever the outcome."""
+"""The exit handler of a pipeline run: writes the summary, and sets the status of the MLflow run."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from pipeline.tracking.experiment import refusals
 from pipeline.tracking.runs import CHOSEN, CLAIMED, MADE_BY_TAG, PIPELINE_RUN_TAG, Tracker
 from pipeline.tracking.store import RUN_ID
 
-WORDS = {"done": "done", "failed": "**failed**", "running": "**killed**"}
+STATE_LABELS = {"done": "done", "failed": "**failed**", "running": "**killed**"}
 
 
 def close_run(state: str, experiment: str, out: Path) -> None:
-    """Writes the summary of a pipeline run, and closes its MLflow run.
+    """Writes the summary of a pipeline run, and ends its MLflow run.
 
-    It does not fail when MLflow or the storage cannot be reached: the summary says so instead.
+    A server or storage that does not answer is named in the summary; it is not an error here.
 
     Args:
-        state: `FAILED`, or else the pipeline run succeeded, as KFP gives it to an exit handler.
+        state: KFP's state of the pipeline: `FAILED`, or else it succeeded.
         experiment: The MLflow experiment.
         out: The Markdown file that receives the summary.
     """
@@ -35,53 +35,46 @@ def close_run(state: str, experiment: str, out: Path) -> None:
     try:
         statuses = read_statuses(os.environ[STATE_URL], os.environ[RUN_ID])
     except (PipelineError, KeyError) as error:
-        faults.append(f"the steps' statuses cannot be read: {first_line(error)}")
+        faults.append(f"the status of the steps cannot be read: {first_line(error)}")
     try:
         check_tracking_server()
-        run = _close_mlflow_run(experiment, failed, "train" in statuses)
+        run = _end_mlflow_run(experiment, failed, is_sweep="train" not in statuses)
     except PipelineError as error:
         faults.append(first_line(error))
-    text = summary(failed, statuses, run, os.environ.get(RUN_ID, ""))
+    text = _summary(failed, statuses, run)
     text += "".join(f"\n{fault}\n" for fault in faults)
     out.write_text(text, encoding="utf-8")
     print(text)
 
 
-def summary(failed: bool, statuses: dict[str, StepStatus], run: Run | None, pipeline_run: str) -> str:
-    """The summary as Markdown: the outcome with its reason, the MLflow run, and each step.
-
-    Args:
-        failed: Whether the pipeline run failed.
-        statuses: The status of each step.
-        run: The MLflow run, if there is one.
-        pipeline_run: Id of the pipeline run: the MLflow run has the verdict in a tag with this id.
-    """
-    lines = [headline(failed, statuses)]
+def _summary(failed: bool, statuses: dict[str, StepStatus], run: Run | None) -> str:
+    """The summary as Markdown: the headline, the MLflow run if there is one, and each step."""
+    parts = [headline(failed, statuses)]
     if run:
         metrics, tags = run.data.metrics, run.data.tags
         rows = [("MLflow run", f"{run.info.run_name} ({run.info.run_id}), {run.info.status}")]
-        verdict = tags.get(PIPELINE_RUN_TAG + pipeline_run)
+        verdict = tags.get(PIPELINE_RUN_TAG + os.environ[RUN_ID])
         if verdict not in (CLAIMED, CHOSEN):  # else the metrics are of an earlier pipeline run
             rows += [("test accuracy", f"{metrics['test_accuracy']:.2%}"), ("gate", verdict)]
         rows += [(tag, tags[tag]) for tag in ("weights_digest", "data_version") if tag in tags]
-        lines.append(tabulate(rows, ("", ""), "github", disable_numparse=True))
+        parts.append(tabulate(rows, ("", ""), "github", disable_numparse=True))
     steps = [
-        (status.step, WORDS[status.state], f"{status.seconds:.0f} s", result_of(status).replace("\n", "<br>"))
-        for status in statuses.values()
+        (s.step, STATE_LABELS[s.state], f"{s.seconds:.0f} s", result_of(s).replace("\n", "<br>"))
+        for s in statuses.values()
     ]
-    lines.append(tabulate(steps, ("step", "", "", ""), "github", disable_numparse=True))
+    parts.append(tabulate(steps, ("step", "", "", ""), "github", disable_numparse=True))
     if not failed:
-        lines.append("Steps that are not in the list came from the cache or were skipped.")
-    return "\n\n".join(lines) + "\n"
+        parts.append("Steps that are not in the list came from the cache or were skipped.")
+    return "\n\n".join(parts) + "\n"
 
 
 def headline(failed: bool, statuses: dict[str, StepStatus]) -> str:
-    """The outcome in one line: the failed step and its reason, the gate's rejection, or the version."""
-    unfinished = next((status for status in statuses.values() if status.state != "done"), None)
-    if failed and unfinished:
-        return f"**failed** in {unfinished.step}: {result_of(unfinished)}"
+    """The result of the pipeline run in a line: the failed step and why, the rejection, or the version."""
+    failed_step = next((status for status in statuses.values() if status.state != "done"), None)
+    if failed and failed_step:
+        return f"**failed** in {failed_step.step}: {result_of(failed_step)}"
     if failed:
-        return "**failed**: no step left a reason; one was perhaps never started, or its image not found"
+        return "**failed**: no step left a reason; perhaps one never started, or its image was not found"
     verdict = statuses["gate"].line.removeprefix("gate: ") if "gate" in statuses else ""
     if verdict.startswith("rejected"):
         return f"**rejected**{verdict.removeprefix('rejected')}"
@@ -95,24 +88,19 @@ def result_of(status: StepStatus) -> str:
     return status.line or (KILLED if status.state == "running" else "")
 
 
-def _close_mlflow_run(experiment: str, failed: bool, single_training: bool) -> Run | None:
-    """Marks the MLflow run of a failed pipeline run as failed; returns the run that the summary is about.
+def _end_mlflow_run(experiment: str, failed: bool, is_sweep: bool) -> Run | None:
+    """Sets the MLflow run of a failed pipeline run to FAILED; returns the run that the summary is about.
 
-    Runs finished before this pipeline run stay as they are, and so do the other trainings of a sweep.
-
-    Args:
-        experiment: The MLflow experiment.
-        failed: Whether the pipeline run failed.
-        single_training: Whether the pipeline run is no sweep.
+    A run that was finished before this pipeline run keeps its status, as do a sweep's other trainings.
     """
     pipeline_run = os.environ[RUN_ID]
     tracker = Tracker(Path.cwd(), experiment)
     with refusals():
         runs = tracker.claimed(pipeline_run)
-        finished_here = [run for run in runs if run.data.tags.get(MADE_BY_TAG) == pipeline_run]
+        made_here = [run for run in runs if run.data.tags.get(MADE_BY_TAG) == pipeline_run]
         chosen = [run for run in runs if run.data.tags[PIPELINE_RUN_TAG + pipeline_run] != CLAIMED]
-        reported = next(iter(chosen or (finished_here if single_training else [])), None)
+        main_run = next(iter(chosen or ([] if is_sweep else made_here)), None)
         for run in runs if failed else ():
-            if run.info.status == "RUNNING" or (run is reported and run in finished_here):
+            if run.info.status == "RUNNING" or (run is main_run and run in made_here):
                 tracker.client.set_terminated(run.info.run_id, "FAILED")
-        return tracker.client.get_run(reported.info.run_id) if reported else None
+        return tracker.client.get_run(main_run.info.run_id) if main_run else None

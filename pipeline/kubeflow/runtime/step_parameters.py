@@ -1,6 +1,6 @@
-"""The pipeline's arguments turned back into parameters: checked, and divided among the steps.
+"""Reads the parameters from the pipeline's arguments, checks them, and divides them among the steps.
 
-What people change often is an argument of its own; the others are in the argument `params`, as JSON.
+What people change often is an argument of its own; the rest of `params.yaml` is one argument, as JSON.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ SCALARS = {
     "model_megabytes_max": "gate.model_megabytes_max",
     "experiment": "tracking.experiment",
 }
-"""The parameters that are arguments of their own, by the argument's name."""
-COMMON = ("train.seed", "train.validation_images")
-"""What a sweep's candidates must not change: it chooses the images on which they are compared."""
+"""The pipeline arguments that hold one parameter of `params.yaml` each."""
 EMPTY = {"epochs": 0} | dict.fromkeys(
     ("accuracy_lower_min", "worst_recall_min", "calibration_error_max", "model_megabytes_max"), -1.0
 )
-"""The arguments that stand for null in `params.yaml`: a number in KFP cannot be empty."""
+"""The value of a pipeline argument that stands for null: a number in KFP cannot be left empty."""
+COMMON = ("train.seed", "train.validation_images")
+"""Parameters that no candidate of a sweep may set: they choose the images on which all are compared."""
 
 
 def code_version() -> str:
@@ -41,60 +41,52 @@ def code_version() -> str:
     return source_digest(CODE_ROOT / "components", CODE_ROOT / "pipeline")
 
 
-def params_from_arguments(scalars: Mapping[str, Any], params: str) -> Params:
-    """The parameters, checked, from the pipeline's arguments.
-
-    Args:
-        scalars: The arguments named in `SCALARS`.
-        params: The other parameters, as JSON.
+def params_from_arguments(arguments: Mapping[str, Any]) -> Params:
+    """The checked parameters that the pipeline's arguments hold.
 
     Raises:
         ParameterError: A name, type or range is wrong.
     """
     try:
-        content = json.loads(params)
+        content = json.loads(arguments["params"])
     except ValueError as error:
         raise ParameterError(f"params is not JSON: {error}", "submit by `fashion submit`") from None
     for argument, name in SCALARS.items():
         section, _, key = name.partition(".")
-        value = scalars[argument]
-        content.setdefault(section, {})[key] = None if value == EMPTY.get(argument) else value
+        content.setdefault(section, {})[key] = _decode_null(argument, arguments[argument])
     return parse(content, "the pipeline's parameters")
 
 
 def check_candidates(params: Params, candidates: Sequence[str]) -> None:
-    """Refuses candidates that cannot be compared by their validation accuracy.
+    """Refuses candidates of a sweep that cannot be compared by their validation accuracy.
 
     Raises:
-        ParameterError: A candidate sets nothing, the same as another, or more than model and training.
+        ParameterError: One sets nothing, the same as another, or something else than model and training.
     """
     trained: dict[str, str] = {}
     for candidate in candidates:
-        names = [SCALARS.get(name, name) for name, _, _ in (a.partition("=") for a in candidate.split())]
-        forbidden = [name for name in names if name in COMMON or not name.startswith(("model.", "train."))]
-        if forbidden or not names:
+        arguments = [assignment.partition("=")[0] for assignment in candidate.split()]
+        names = [SCALARS.get(argument, argument) for argument in arguments]
+        refused = [n for n in names if n in COMMON or not n.startswith(("model.", "train."))]
+        if refused or not names:
             raise ParameterError(
-                f"the candidate {candidate!r} sets {', '.join(forbidden) or 'nothing'}",
-                "a candidate sets names of `model` and `train` in params.yaml, without "
-                f"{' and '.join(COMMON)}, which say on what candidates are compared",
+                f"the candidate {candidate!r} sets {', '.join(refused) or 'nothing'}",
+                "a candidate sets names of `model` and `train` in params.yaml, except "
+                f"{' and '.join(COMMON)}: all candidates are compared on the same images",
             )
         if len(set(names)) < len(names):
             raise ParameterError(f"the candidate {candidate!r} sets a name twice", "give each once")
-        own = override(params, candidate.split())
-        training = repr((own.model, settings_of(own.model, own.train)))
-        if training in trained:
+        changed = override(params, candidate.split())
+        content = repr((changed.model, settings_of(changed.model, changed.train)))
+        if content in trained:
             raise ParameterError(
-                f"the candidates {trained[training]!r} and {candidate!r} train the same", "give one of them"
+                f"the candidates {trained[content]!r} and {candidate!r} train the same", "give one of them"
             )
-        trained[training] = candidate
+        trained[content] = candidate
 
 
 def override(params: Params, assignments: Sequence[str]) -> Params:
-    """The parameters with other values.
-
-    Args:
-        params: The parameters.
-        assignments: `NAME=VALUE` as in `dvc exp run -S`; NAME is an argument or a name in `params.yaml`.
+    """The parameters after assignments `NAME=VALUE`; NAME is a pipeline argument or a parameter.
 
     Raises:
         ParameterError: A name, type or range is wrong.
@@ -109,8 +101,8 @@ def _assign(content: dict[str, Any], assignments: Sequence[str]) -> None:
     from ruamel.yaml.error import YAMLError
 
     for assignment in assignments:
-        argument, sign, text = assignment.partition("=")
-        *path, key = SCALARS.get(argument, argument).split(".")
+        name, sign, text = assignment.partition("=")
+        *path, key = SCALARS.get(name, name).split(".")
         section: Any = content
         for part in path:
             section = section.get(part) if isinstance(section, dict) else None
@@ -123,9 +115,13 @@ def _assign(content: dict[str, Any], assignments: Sequence[str]) -> None:
             value = YAML(typ="safe", pure=True).load(text) if text else None
         except YAMLError:
             raise ParameterError(
-                f"{assignment!r} holds no value", "write NAME=VALUE as in params.yaml"
+                f"the value in {assignment!r} is not YAML", "write NAME=VALUE as in params.yaml"
             ) from None
-        section[key] = None if value == EMPTY.get(argument) else value
+        section[key] = _decode_null(name, value)
+
+
+def _decode_null(argument: str, value: Any) -> Any:
+    return None if argument in EMPTY and value == EMPTY[argument] else value
 
 
 class StepParameters(NamedTuple):
@@ -138,42 +134,40 @@ class StepParameters(NamedTuple):
     register: str
 
 
-def step_parameters(
-    scalars: Mapping[str, Any], params: str, candidates: Sequence[str] = ()
-) -> StepParameters:
-    """Checks the pipeline's arguments, and divides them among the steps.
+def step_parameters(arguments: Mapping[str, Any]) -> StepParameters:
+    """Checks the pipeline's arguments, and divides the parameters among the steps.
+
+    A step gets the sections that it reads, and no others: KFP's cache compares this text.
 
     Raises:
         ParameterError: A name, type or range is wrong, in an argument or in a sweep's candidate.
     """
-    checked = params_from_arguments(scalars, params)
-    check_candidates(checked, candidates)
-    return StepParameters(**{step: step_json(checked, step) for step in StepParameters._fields})
-
-
-def step_json(params: Params, step: str) -> str:
-    """The sections that a step reads, and no others: KFP's cache compares this text."""
+    params = params_from_arguments(arguments)
+    check_candidates(params, arguments.get("candidates", ()))
     content = params.model_dump(by_alias=True)
-    return json.dumps({name: content[name] for name in SECTIONS[step]}, sort_keys=True)
+    return StepParameters(
+        **{
+            step: json.dumps({name: content[name] for name in SECTIONS[step]}, sort_keys=True)
+            for step in StepParameters._fields
+        }
+    )
 
 
-def candidate_parameters(train: str, candidates: Sequence[str]) -> list[str]:
-    """The train step's parameters for each candidate of a sweep, as JSON.
-
-    Args:
-        train: The train step's parameters, from `step_json`.
-        candidates: Each one or more assignments, separated by spaces.
-    """
-    texts = []
+def candidate_parameters(train_params: str, candidates: Sequence[str]) -> list[str]:
+    """The train step's parameters (JSON) for each candidate of a sweep: `NAME=VALUE NAME=VALUE ...`."""
+    trainings = []
     for candidate in candidates:
-        content = json.loads(train)
+        content = json.loads(train_params)
         _assign(content, candidate.split())
-        texts.append(json.dumps(content | {"candidate": candidate}, sort_keys=True))
-    return texts
+        trainings.append(json.dumps(content | {"candidate": candidate}, sort_keys=True))
+    return trainings
 
 
 def params_from_json(text: str) -> tuple[Params, str]:
-    """The parameters of a step, checked, and its candidate in a sweep. It has only the sections it reads."""
+    """A step's checked parameters, and its candidate if it is a training of a sweep, else "".
+
+    The parameters have only the sections that are in the text; reading another is an `AttributeError`.
+    """
     content = json.loads(text)
     candidate = content.pop("candidate", "")
     fields = {field.alias or name: (name, field) for name, field in Params.model_fields.items()}

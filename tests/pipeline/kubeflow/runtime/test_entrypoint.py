@@ -1,28 +1,25 @@
-"""A step inside a pod: its status, its exit code, its retries; and the end of a pipeline run."""
+"""A step in a pod: its status, its exit code, its retries, and the hints of its errors."""
 
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from mlflow import MlflowClient
 
-from components.common.errors import DataError, ExitCode, PipelineError, TrackingError
-from components.common.files import write_json
-from components.select.step import select
+from components.common.errors import MLFLOW_SETTING, DataError, ExitCode, PipelineError, TrackingError
 from pipeline.kubeflow.runtime import entrypoint
 from pipeline.kubeflow.runtime.entrypoint import status_kept
+from pipeline.kubeflow.runtime.environment import LOCAL
 from pipeline.kubeflow.runtime.step_parameters import code_version
 from pipeline.kubeflow.runtime.step_status import StatusStore, StepStatus, read_statuses
-from pipeline.tracking.runs import Tracker
-from tests.support.mlflow_server import runs
-from tests.support.project import MODEL, Project
+from pipeline.tracking.server import check_server
+from tests.support.ports import free_port
 
 
 def stored(state: str, step: str) -> StepStatus:
     return read_statuses(state, "run-1")[step]
 
 
-def test_a_step_leaves_its_result(state: str):
+def test_a_step_stores_its_result(state: str):
     with status_kept("validate", code_version()) as lines:
         assert stored(state, "validate").state == "running"
         lines.append("all is well")
@@ -30,19 +27,24 @@ def test_a_step_leaves_its_result(state: str):
     assert (stored(state, "validate").state, stored(state, "validate").line) == ("done", "all is well")
 
 
-def test_a_fault_leaves_its_reason_and_its_exit_code(state: str):
+def test_an_error_stores_its_reason_and_gives_its_exit_code(state: str):
     entrypoint.TERMINATION_LOG.touch()
 
     with pytest.raises(SystemExit) as end, status_kept("ingest", code_version()):
         raise DataError("a file is missing", "push it")
 
     assert end.value.code == ExitCode.DATA
-    left = stored(state, "ingest")
-    assert (left.state, left.error, left.hint, left.final) == ("failed", "a file is missing", "push it", True)
+    status = stored(state, "ingest")
+    assert (status.state, status.error, status.hint, status.final) == (
+        "failed",
+        "a file is missing",
+        "push it",
+        True,
+    )
     assert entrypoint.TERMINATION_LOG.read_text() == "error: a file is missing\nwhat to do: push it"
 
 
-def test_a_defect_leaves_its_name_and_is_raised(state: str):
+def test_another_exception_is_stored_by_name_and_raised(state: str):
     with pytest.raises(ZeroDivisionError), status_kept("gate", code_version()):
         _ = 1 / 0
 
@@ -58,24 +60,24 @@ def test_other_code_than_was_submitted_is_refused(state: str):
     assert "0123456789ab" in stored(state, "train").error
 
 
-@pytest.mark.parametrize(("fault", "again"), [(DataError("corrupt"), False), (TrackingError("away"), True)])
-def test_only_a_fault_that_may_pass_is_tried_again(
-    state: str, fault: PipelineError, again: bool, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("error", "retried"), [(DataError("corrupt"), False), (TrackingError("away"), True)])
+def test_only_an_error_that_may_pass_is_retried(
+    state: str, error: PipelineError, retried: bool, monkeypatch: pytest.MonkeyPatch
 ):
     with pytest.raises(SystemExit), status_kept("ingest", code_version()):
-        raise fault
+        raise error
     monkeypatch.setenv("KFP_RETRY_INDEX", "1")
     ran = False
 
     with suppress(SystemExit), status_kept("ingest", code_version()):
         ran = True
 
-    assert ran == again
-    assert stored(state, "ingest").state == ("done" if again else "failed")
+    assert ran == retried
+    assert stored(state, "ingest").state == ("done" if retried else "failed")
 
 
-def test_a_step_that_was_killed_is_tried_again(state: str, monkeypatch: pytest.MonkeyPatch):
-    StatusStore().write(StepStatus("train", 0.0))  # running, and never heard of again
+def test_a_step_that_was_killed_is_retried(state: str, monkeypatch: pytest.MonkeyPatch):
+    StatusStore().write(StepStatus("train", 0.0))  # running: it never ended
     monkeypatch.setenv("KFP_RETRY_INDEX", "1")
 
     with status_kept("train", code_version()):
@@ -96,14 +98,7 @@ def test_a_pod_without_its_settings_says_which(
     assert name in capsys.readouterr().err
 
 
-def test_candidates_of_a_sweep_have_statuses_of_their_own(state: str):
-    for candidate in ("train.learning_rate=1e-3", "train.learning_rate=1e+3"):
-        StatusStore().write(StepStatus(f"train {candidate}", 0.0))
-
-    assert len(read_statuses(state, "run-1")) == 2
-
-
-def test_statuses_that_cannot_be_stored_do_not_cost_the_step(state: str, tmp_path: Path):
+def test_a_step_goes_on_where_its_status_cannot_be_stored(state: str, tmp_path: Path):
     (tmp_path / "state").write_text("a file where a folder should be")
 
     with status_kept("gate", code_version()) as lines:
@@ -112,44 +107,29 @@ def test_statuses_that_cannot_be_stored_do_not_cost_the_step(state: str, tmp_pat
     assert lines == ["passed"]
 
 
-def test_a_run_that_the_platform_made_becomes_the_run_of_the_model(
-    served: Project, client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    experiment = client.create_experiment("of the platform")
-    injected = client.create_run(experiment).info.run_id
-    other = client.create_run(experiment).info.run_id
-    training = served.json("outputs/train/training.json")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", served.environment["MLFLOW_TRACKING_URI"])
-
-    for given in (injected, other):  # the platform makes one for every step
-        monkeypatch.setenv("MLFLOW_RUN_ID", given)
-        with Tracker(tmp_path, MODEL).training(training):
-            pass
-
-    assert client.get_run(injected).data.tags["run_key"] == training["run_key"]
-    assert client.get_run(injected).data.params["train.epochs"] == "2"
-    assert "run_key" not in client.get_run(other).data.tags
-    assert len(runs(client, "of the platform")) == 2
+@pytest.mark.parametrize("local", [True, False], ids=["run-local", "pod"])
+def test_the_hint_of_an_mlflow_server_that_does_not_answer(
+    local: bool, state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "namespace").write_text("team\n")
+    monkeypatch.setattr(entrypoint, "NAMESPACE", tmp_path / "namespace")
+    if local:
+        monkeypatch.setenv(LOCAL, "1")
+    with pytest.raises(SystemExit), status_kept("train", code_version()):
+        check_server(f"http://127.0.0.1:{free_port()}")
+    hint = stored(state, "train").hint
+    assert ("mlruns/" in hint) == local
+    assert (MLFLOW_SETTING in hint) == (not local)
+    assert hint.endswith("(in the namespace team)") == (not local)
 
 
-def test_the_best_by_validation_is_selected(tmp_path: Path):
-    figures = {
-        "a": (0.90, 0.30, "ff"),
-        "b": (0.92, 0.31, "ee"),
-        "c": (0.92, 0.29, "dd"),
-        "d": (0.92, 0.29, "cc"),
-    }
-    for name, (accuracy, loss, digest) in figures.items():
-        training = {"validation": {"accuracy": accuracy, "loss": loss}, "weights_digest": digest}
-        write_json(tmp_path / name / "training.json", training | {"data_version": "1.dir"})
-        (tmp_path / name / "model.keras").write_text(name)
-
-    best = select([tmp_path / name for name in figures], tmp_path / "best")
-
-    assert best["weights_digest"] == "cc"
-    assert (tmp_path / "best" / "model.keras").read_text() == "d"
-    write_json(tmp_path / "a" / "training.json", training | {"data_version": "2.dir"})
-    with pytest.raises(PipelineError, match="different data"):
-        select([tmp_path / name for name in figures], tmp_path / "best")
-    with pytest.raises(PipelineError, match="no model"):
-        select([], tmp_path / "best")
+def test_a_retry_repeats_the_hint_as_it_was(
+    state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(entrypoint, "NAMESPACE", tmp_path / "namespace")
+    (tmp_path / "namespace").write_text("team")
+    for index in ("0", "1"):
+        monkeypatch.setenv("KFP_RETRY_INDEX", index)
+        with pytest.raises(SystemExit), status_kept("train", code_version()):
+            raise PipelineError("wrong", "mend it here", "mend the ConfigMap fashion-config")
+        assert stored(state, "train").hint == "mend the ConfigMap fashion-config (in the namespace team)"

@@ -1,4 +1,4 @@
-"""The end of a pipeline run: its summary, and what becomes of the MLflow run."""
+"""The exit handler: the summary of a pipeline run, and the status of its MLflow run."""
 
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -6,22 +6,24 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from components.common.errors import PipelineError
 from pipeline.kubeflow.runtime.exit_handler import close_run
 from pipeline.kubeflow.runtime.step_status import StatusStore, StepStatus
-from pipeline.params import load
-from pipeline.project import Project as Places
-from pipeline.steps import run_step
 from pipeline.tracking.runs import CHOSEN, Tracker
 from tests.support.mlflow_server import runs
 from tests.support.project import MODEL, Project
 
 
-def test_the_end_of_a_failed_run_names_the_step_and_fails_the_mlflow_run(
-    state: str, served: Project, client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+@pytest.fixture
+def pod(state: str, served: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """The trained project, and the environment of a pod: MLflow server and state storage."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", served.environment["MLFLOW_TRACKING_URI"])
-    new = served.json("outputs/train/training.json") | {"run_key": "new"}
+    return served
+
+
+def test_the_summary_of_a_failed_run_names_the_step_and_fails_the_mlflow_run(
+    pod: Project, client: MlflowClient, tmp_path: Path
+):
+    new = pod.json("outputs/train/training.json") | {"run_key": "new"}
     del new["weights_digest"]
     with Tracker(tmp_path, "new").training(new):
         assert runs(client, "new")[0].info.status == "RUNNING"
@@ -40,21 +42,10 @@ def test_the_end_of_a_failed_run_names_the_step_and_fails_the_mlflow_run(
     assert run.info.run_id in text
 
 
-def test_a_run_that_has_failed_is_whole_again_when_its_content_runs_to_the_end(
-    served: Project, client: MlflowClient
-):
-    client.set_terminated(runs(client)[0].info.run_id, "FAILED")
-
-    served.fashion("step", "register")
-
-    assert [run.info.status for run in runs(client)] == ["FINISHED"]
-
-
 def test_of_two_pipeline_runs_on_one_training_the_first_to_finish_it_answers_for_it(
-    state: str, served: Project, client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pod: Project, client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", served.environment["MLFLOW_TRACKING_URI"])
-    new = served.json("outputs/train/training.json") | {"run_key": "new"}
+    new = pod.json("outputs/train/training.json") | {"run_key": "new"}
     del new["weights_digest"]
     tracker = Tracker(tmp_path, "new")
     with suppress(ZeroDivisionError), ExitStack() as late:
@@ -77,12 +68,11 @@ def test_of_two_pipeline_runs_on_one_training_the_first_to_finish_it_answers_for
 
 
 def test_a_training_that_is_killed_does_not_run_for_ever(
-    state: str, served: Project, client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pod: Project, client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", served.environment["MLFLOW_TRACKING_URI"])
-    new = served.json("outputs/train/training.json") | {"run_key": "new"}
+    new = pod.json("outputs/train/training.json") | {"run_key": "new"}
     tracker = Tracker(tmp_path, "new")
-    tracker._ensure_run(new)  # and never heard of again
+    tracker._ensure_run(new)  # it never ends
     monkeypatch.setenv("FASHION_RUN_ID", "run-2")
     tracker.claim(new)
     monkeypatch.setenv("FASHION_RUN_ID", "run-1")
@@ -92,33 +82,14 @@ def test_a_training_that_is_killed_does_not_run_for_ever(
     assert runs(client, "new")[0].info.status == "FAILED"
 
 
-@pytest.mark.parametrize(
-    ("step", "lacks"), [("evaluate", "train/model.keras"), ("gate", "evaluate/evaluation.json")]
-)
-def test_what_a_pipeline_run_evaluates_and_judges_is_its_choice(
-    state: str, served: Project, client: MlflowClient, monkeypatch: pytest.MonkeyPatch, step: str, lacks: str
-):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", served.environment["MLFLOW_TRACKING_URI"])
-    monkeypatch.chdir(served.root)
-    (served.root / "outputs" / lacks).unlink()
-    project = Places(served.root)
-    with pytest.raises(PipelineError):
-        run_step(step, project, load(served.root / "params.yaml"))
-
-    assert runs(client)[0].data.tags["kubeflow_run.run-1"] == "chosen"
-
-
 @pytest.mark.parametrize("cached", [True, False])
 def test_a_failure_later_on_leaves_a_run_that_was_finished_before(
-    state: str,
-    served: Project,
+    pod: Project,
     client: MlflowClient,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     cached: bool,
 ):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", served.environment["MLFLOW_TRACKING_URI"])
-    tracker, training = Tracker(tmp_path, MODEL), served.json("outputs/train/training.json")
+    tracker, training = Tracker(tmp_path, MODEL), pod.json("outputs/train/training.json")
     if not cached:  # a new commit trains the same content anew
         with tracker.training(training):
             pass
@@ -134,15 +105,12 @@ def test_a_failure_later_on_leaves_a_run_that_was_finished_before(
 
 @pytest.mark.parametrize("chosen", [None, "second"])
 def test_a_sweep_that_fails_after_its_trainings_fails_the_run_that_it_has_chosen(
-    state: str,
-    served: Project,
+    pod: Project,
     client: MlflowClient,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     chosen: str | None,
 ):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", served.environment["MLFLOW_TRACKING_URI"])
-    tracker, training = Tracker(tmp_path, "sweep"), served.json("outputs/train/training.json")
+    tracker, training = Tracker(tmp_path, "sweep"), pod.json("outputs/train/training.json")
     del training["weights_digest"]
     for name in ("first", "second", "third"):
         with tracker.training(training | {"run_key": name}):
@@ -164,20 +132,19 @@ def test_a_sweep_that_fails_after_its_trainings_fails_the_run_that_it_has_chosen
 
 
 def test_the_summary_is_about_the_model_that_the_gate_judged(
-    state: str, served: Project, client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pod: Project, client: MlflowClient, tmp_path: Path
 ):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", served.environment["MLFLOW_TRACKING_URI"])
     experiment = runs(client)[0].info.experiment_id
     for name in ("first", "second"):  # candidates that an earlier run has evaluated
         loser = client.create_run(experiment, tags={"run_key": name, "gate": "rejected"}, run_name=name)
         client.log_metric(loser.info.run_id, "test_accuracy", 0.8)
         Tracker(tmp_path, MODEL).claim({"run_key": name})
-    Tracker(tmp_path, MODEL).claim(served.json("outputs/train/training.json"), "passed")
+    Tracker(tmp_path, MODEL).claim(pod.json("outputs/train/training.json"), "passed")
 
     close_run("SUCCEEDED", MODEL, tmp_path / "summary.md")
 
     text = (tmp_path / "summary.md").read_text()
-    accuracy = served.json("outputs/evaluate/metrics.json")["accuracy"]
+    accuracy = pod.json("outputs/evaluate/metrics.json")["accuracy"]
     assert f"| {accuracy:.2%}" in text
     assert "rejected" not in text
 

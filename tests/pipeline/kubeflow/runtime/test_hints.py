@@ -1,32 +1,20 @@
-"""What a step says to do about a fault fits the place where it runs: a machine, or the pods of a cluster."""
+"""Errors that a pod can raise have a hint for pods, where the hint for a machine does not fit there."""
 
 import ast
-import os
 import re
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from components.common import errors
-from components.common.errors import MLFLOW_SETTING, PipelineError, StorageError, counted
-from pipeline.kubeflow.local.console import Tasks
-from pipeline.kubeflow.local.runner import run_local
-from pipeline.kubeflow.runtime import entrypoint as pod
-from pipeline.kubeflow.runtime.entrypoint import status_kept
-from pipeline.kubeflow.runtime.environment import LOCAL
-from pipeline.kubeflow.runtime.step_parameters import code_version
-from pipeline.kubeflow.runtime.step_status import read_statuses
-from pipeline.tracking.server import check_server
-from tests.support.ports import free_port
+from components.common.errors import PipelineError
 from tests.support.project import ROOT
 
 ON_A_MACHINE = re.compile(
     r"dvc repro|mlruns/|fashion (data(?! push)|step)\b|git checkout|same command|make (setup|run)\b|owner"
     r"|free some space|remove it|MLFLOW_TRACKING_URI|FASHION_STATE_URL|AWS_"
 )
-"""What cannot be done, or not so, about a pod."""
+"""Words of hints that do not fit in a pod."""
 NO_POD = (
     *(
         "components/ingest/sources.py",
@@ -38,14 +26,14 @@ NO_POD = (
     *(f"pipeline/kubeflow/{name}/" for name in ("client", "definition", "local")),
     "pipeline/kubeflow/runtime/step_status.py",
 )
-"""What no pod runs, or what only a pod can say."""
+"""Code that no pod runs, or whose errors only a pod raises."""
 KINDS = {
     name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, PipelineError)
 }
 
 
 def hints(source: str) -> Iterator[tuple[int, str]]:
-    """Line and text of each hint in a module for which there is no other in a pod."""
+    """Line and text of each hint in a module that has no `cluster_hint` beside it."""
     tree = ast.parse(source)
     named: dict[str, str] = {}
     for node in ast.walk(tree):
@@ -64,7 +52,7 @@ def hints(source: str) -> Iterator[tuple[int, str]]:
 
 
 def text_of(node: ast.AST) -> str:
-    """All that is text in an expression."""
+    """The constants in an expression, joined."""
     return "".join(str(part.value) for part in ast.walk(node) if isinstance(part, ast.Constant))
 
 
@@ -93,63 +81,3 @@ def test_every_hint_of_a_step_has_one_for_pods_where_it_needs_one() -> None:
 )
 def test_hints_are_found(source: str, expected: list[str]) -> None:
     assert [hint for _, hint in hints(source)] == expected
-
-
-@pytest.mark.parametrize("local", [True, False], ids=["run-local", "pod"])
-def test_mlflow_that_is_away(
-    local: bool, state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "namespace").write_text("team\n")
-    monkeypatch.setattr(pod, "NAMESPACE", tmp_path / "namespace")
-    if local:
-        monkeypatch.setenv(LOCAL, "1")
-    with pytest.raises(SystemExit), status_kept("train", code_version()):
-        check_server(f"http://127.0.0.1:{free_port()}")
-    hint = read_statuses(state, "run-1")["train"].hint
-    assert ("mlruns/" in hint) == local
-    assert (MLFLOW_SETTING in hint) == (not local)
-    assert hint.endswith("(in the namespace team)") == (not local)
-
-
-def test_run_local_gives_the_hints_of_a_machine(
-    state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in (LOCAL, "MLFLOW_TRACKING_URI", "PYTHONPATH", "PATH"):  # what it sets is undone afterwards
-        monkeypatch.setenv(name, os.environ.get(name, ""))
-    for name in ("params.yaml", "data.dvc"):
-        shutil.copy(ROOT / name, tmp_path / name)
-
-    def execute(*_: object) -> tuple[bool, Tasks]:
-        with pytest.raises(SystemExit), status_kept("ingest", code_version()):
-            raise PipelineError("wrong", "mend it here", "mend it there")
-        return False, Tasks()
-
-    monkeypatch.setattr("pipeline.tracking.runs.Tracker", lambda *_: None)
-    monkeypatch.setattr("pipeline.kubeflow.local.runner._execute", execute)
-    result = run_local(tmp_path, ["remote=s3://bucket"])
-    assert result.headline == "failed in ingest: wrong; what to do: mend it here"
-
-
-def test_retry_repeats_the_hint_as_it_was(
-    state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pod, "NAMESPACE", tmp_path / "namespace")
-    (tmp_path / "namespace").write_text("team")
-    for index in ("0", "1"):
-        monkeypatch.setenv("KFP_RETRY_INDEX", index)
-        with pytest.raises(SystemExit), status_kept("train", code_version()):
-            raise PipelineError("wrong", "mend it here", "mend the ConfigMap fashion-config")
-        note = read_statuses(state, "run-1")["train"]
-        assert note.hint == "mend the ConfigMap fashion-config (in the namespace team)"
-
-
-def test_hint_for_pods_is_the_other_where_there_is_none() -> None:
-    assert StorageError("x", "mend it").cluster_hint == "mend it"
-    assert StorageError("x").cluster_hint == ""
-
-
-@pytest.mark.parametrize(
-    ("number", "expected"), [(0, "0 fields"), (1, "1 field"), (2, "2 fields"), (1234, "1,234 fields")]
-)
-def test_number_with_its_noun(number: int, expected: str) -> None:
-    assert counted(number, "field") == expected
