@@ -27,7 +27,8 @@ def last_model(project: Project, tracker: Tracker, name: str) -> str | None:
         PipelineError: The pipeline has not run yet.
         TrackingError: The registry cannot be asked.
     """
-    from components.register.step import CHAMPION, find_version
+    from components.register.champion import CHAMPION
+    from components.register.step import find_version
     from pipeline.tracking.experiment import refusals
 
     training = read_json(project.out("train") / "training.json", "train")

@@ -10,6 +10,7 @@ import pytest
 from mlflow import MlflowClient
 
 from components.common import idx
+from components.register import champion
 from components.register import step as register
 from pipeline import params as parameters
 from pipeline.tracking.store import open_store
@@ -222,7 +223,7 @@ def test_a_champion_that_is_made_while_ours_is_measured_is_compared_with_too(
     )
     client.set_registered_model_alias(MODEL, "champion", weak.version)
     asked = iter([strong.version])
-    look = register._compare
+    look = champion._compare
 
     def compare(*arguments: Any) -> tuple[str, str]:
         result = look(*arguments)
@@ -230,8 +231,8 @@ def test_a_champion_that_is_made_while_ours_is_measured_is_compared_with_too(
             client.set_registered_model_alias(MODEL, "champion", version)
         return result
 
-    monkeypatch.setattr(register, "_compare", compare)
-    alias, _ = register._alias(client, ours, evaluation, served.root / "data", 500)
+    monkeypatch.setattr(champion, "_compare", compare)
+    alias, _ = champion.assign_alias(client, ours, evaluation, served.root / "data", 500)
 
     assert alias == "challenger"
     assert client.get_model_version_by_alias(MODEL, "champion").version == strong.version
