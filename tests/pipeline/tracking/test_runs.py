@@ -3,7 +3,6 @@
 import json
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +14,6 @@ from mlflow.exceptions import MlflowException
 
 from components.common.errors import redacted
 from pipeline.tracking.runs import Folders, Tracker
-from pipeline.tracking.store import store_folder
 from tests.support.mlflow_server import Server, runs
 from tests.support.project import MODEL, NETWORK, Project
 
@@ -140,25 +138,6 @@ def test_a_lost_embedded_store_is_filled_again_by_dvc_repro(project: Project):
     assert Path(run.info.artifact_uri.removeprefix("file://")).is_relative_to(project.root / "mlruns")
 
 
-def test_an_unreachable_server_is_said_at_once_and_without_its_password(project: Project):
-    with socket.socket() as silent:  # accepts, and never answers
-        silent.bind(("127.0.0.1", 0))
-        silent.listen()
-        mute = f"http://somebody:secret@127.0.0.1:{silent.getsockname()[1]}"
-        for uri in (mute, "http://somebody:secret@127.0.0.1:9"):
-            for command in (("step", "train"), ("step", "register"), ("run",)):
-                result = project.fashion(*command, code=7, MLFLOW_TRACKING_URI=uri)
-                assert "cannot be reached" in result.stderr
-                assert "secret" not in result.stdout + result.stderr
-
-
-def test_a_store_that_mlflow_refuses_is_one_line(project: Project):
-    result = project.fashion("step", "gate", code=7, MLFLOW_TRACKING_URI="nosuchscheme://x")
-
-    assert "Traceback" not in result.stderr
-    assert "MLFLOW_TRACKING_URI" in result.stderr
-
-
 def test_ctrl_c_in_the_middle_of_a_write_does_not_lock_the_store(trained: Project, tmp_path: Path):
     """Ctrl-C comes while an epoch is written: the write ends, and the run is marked as killed."""
     script = (
@@ -216,22 +195,6 @@ def test_a_server_that_dies_during_training_does_not_cost_the_model(served: Proj
     assert (served.root / "outputs/train/model.keras").exists()
     assert served.json("outputs/train/training.json")["params"]["train"]["epochs"] == 3
     assert "cannot be reached" in served.fashion("step", "evaluate", code=7).stderr
-
-
-@pytest.mark.parametrize("name", ["sqlite:///relative.db", "127.0.0.1:5000", "mysql://a:secret@b/c"])
-def test_an_address_of_another_kind_works_or_is_one_line(project: Project, name: str):
-    code = 0 if name.startswith("sqlite") else 7
-    result = project.fashion("step", "gate", code=code, MLFLOW_TRACKING_URI=name)
-
-    assert "Traceback" not in result.stderr
-    assert "secret" not in result.stdout + result.stderr
-
-
-def test_experiments_of_dvc_share_the_projects_store(tmp_path: Path):
-    copy = tmp_path / ".dvc" / "tmp" / "exps" / "standalone" / "tmpabc"
-
-    assert store_folder(copy) == tmp_path / "mlruns"
-    assert store_folder(tmp_path) == tmp_path / "mlruns"
 
 
 def test_a_password_is_not_displayed():
