@@ -65,13 +65,13 @@ def _data(target: Target) -> str:
 
 
 def _remote(target: Target) -> str:
-    from components.ingest.s3 import PUSH, faults
+    from components.ingest.s3 import PUSH, check_version
     from pipeline.data.dataset import manifest
     from pipeline.kubeflow.definition.arguments import check_remote, default_remote
 
     remote, version = default_remote(target.root), manifest(target.root).version
     check_remote(remote)
-    found = faults(version, remote)
+    found = check_version(version, remote)
     if found:
         raise DataError("; ".join(found), PUSH)
     return f"{remote} has it, every byte verified"
