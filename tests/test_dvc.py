@@ -90,7 +90,7 @@ def test_an_experiment_is_dvcs_and_records_into_the_projects_store(project: Proj
     params = json.loads(project.run("dvc", "params", "diff", "--json").stdout)
     assert params == {"params.yaml": {"train.epochs": {"old": 2, "new": 1, "diff": -1}}}
     summary = project.fashion("summary").stdout
-    assert "the registry was last told of another model" in summary
+    assert "the last registration was of another model" in summary
     assert f"{after:.2%}" in summary
     plots = json.loads(project.run("dvc", "plots", "show", "--json").stdout)
     assert {"training", "loss", "confusion"} <= plots["data"].keys()
