@@ -48,7 +48,7 @@ class Project:
 
     @property
     def training_state(self) -> str:
-        """Where the state of an unfinished training is kept; it is no output of DVC, which would delete it."""
+        """The state of an unfinished training; it is no output of DVC, which would delete it."""
         return self.state or str(self.root / "outputs" / ".training")
 
     def params(self) -> parameters.Params:

@@ -6,6 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from components.common.errors import counted, first_line
 from components.common.files import data_version, read_json
+from components.evaluate.step import evaluate
+from components.gate.step import RuleVerdict, gate, gate_table, verdict_line
+from components.register.step import register
+from components.train.step import check_validated, describe_run, train
+from components.validate.step import validate
+from pipeline.data.dataset import DATA_FILE, manifest
 from pipeline.params import Params
 from pipeline.project import Project
 
@@ -40,9 +46,6 @@ def run_step(name: str, project: Project, params: Params) -> str:
 
 
 def _validate(project: Project, params: Params) -> str:
-    from components.validate.step import validate
-    from pipeline.data.dataset import DATA_FILE, manifest
-
     # A pod's project has no data.dvc: there the ingest step has compared the files with their hashes.
     has_manifest = (project.root / DATA_FILE).exists()
     digests = manifest(project.root).sha256 if has_manifest else None
@@ -52,7 +55,6 @@ def _validate(project: Project, params: Params) -> str:
 
 
 def _train(project: Project, params: Params) -> str:
-    from components.train.step import check_validated, describe_run, train
     from pipeline.tracking.runs import Tracker
 
     tracker = Tracker(project.root, params.tracking.experiment)
@@ -79,7 +81,6 @@ def _train(project: Project, params: Params) -> str:
 
 
 def _evaluate(project: Project, params: Params) -> str:
-    from components.evaluate.step import evaluate
     from pipeline.tracking.runs import CHOSEN
 
     tracker = _open_tracker(project, params, CHOSEN)
@@ -92,7 +93,6 @@ def _evaluate(project: Project, params: Params) -> str:
 
 
 def _gate(project: Project, params: Params) -> str:
-    from components.gate.step import RuleVerdict, gate, gate_table, verdict_line
     from pipeline.tracking.runs import CHOSEN
 
     tracker = _open_tracker(project, params, CHOSEN)
@@ -105,7 +105,6 @@ def _gate(project: Project, params: Params) -> str:
 
 
 def _register(project: Project, params: Params) -> str:
-    from components.register.step import register
     from pipeline.tracking.runs import CLAIMED
 
     tracker = _open_tracker(project, params, CLAIMED)

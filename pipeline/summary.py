@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from components.common.errors import redacted
 from components.common.files import read_json
+from components.gate.step import RuleVerdict, gate_table
+from components.register.step import outcome_file
 from pipeline.data.dataset import manifest
 from pipeline.git import git_version
 from pipeline.project import Project
@@ -24,8 +26,6 @@ def summarize(project: Project) -> str:
         PipelineError: A step has not run yet.
         TrackingError: MLflow cannot be reached.
     """
-    from components.gate.step import RuleVerdict, gate_table
-    from components.register.step import outcome_file
     from pipeline.tracking.runs import Tracker
 
     validation = read_json(project.out("validate") / "validation.json", "validate")

@@ -1,6 +1,7 @@
 """The commands `fashion bucket`."""
 
 import click
+from tabulate import tabulate
 
 from pipeline.bucket import EXPIRE_DAYS, create_bucket
 
@@ -25,6 +26,4 @@ def create(name: str, region: str | None, expire_days: int) -> None:
 
     On AWS, or on the S3 server of AWS_ENDPOINT_URL.
     """
-    from tabulate import tabulate
-
     click.echo(tabulate(create_bucket(name, region, expire_days), ("setting", "state")))

@@ -4,7 +4,11 @@ import sys
 from pathlib import Path
 
 import click
+from ruamel.yaml import YAML
+from tabulate import tabulate
 
+from pipeline.data import dataset
+from pipeline.data.push import push
 from pipeline.project import Project, project_root
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -28,11 +32,7 @@ def adopt(folder: Path) -> None:
     Replaces data/ and rewrites data.dvc, then prints what params.yaml needs for it.
     The old data set stays in DVC's cache: `git checkout data.dvc && dvc checkout` restores it.
     """
-    from ruamel.yaml import YAML
-
-    from pipeline.data.dataset import adopt as adopt_folder
-
-    settings = adopt_folder(project_root(), folder)
+    settings = dataset.adopt(project_root(), folder)
     click.echo(
         "data.dvc describes this data set now. Copy these lines to params.yaml, give the classes names,\n"
         "and choose another register.model_name and tracking.experiment:\n"
@@ -47,8 +47,6 @@ def data_push(remote: str) -> None:
 
     Files are compared by content: a missing one is uploaded, a damaged one is replaced.
     """
-    from pipeline.data.push import push
-
     version, place = push(project_root(), remote, click.echo)
     click.echo(f"{place} has data {version}, every byte verified")
 
@@ -56,8 +54,6 @@ def data_push(remote: str) -> None:
 @data.command("show")
 def data_show() -> None:
     """Draws samples of the data, and counts its classes."""
-    from tabulate import tabulate
-
     from pipeline.data.samples import draw_samples
 
     project = Project(project_root())
@@ -68,8 +64,6 @@ def data_show() -> None:
 
 def obtain_data(project: Project, folder: Path | None = None, replace: bool = False) -> None:
     """Brings the data set into `data/`, and prints where it came from."""
-    from pipeline.data.dataset import manifest, obtain
-
-    source = obtain(project.root, folder, replace)
+    source = dataset.obtain(project.root, folder, replace)
     origin = "is there" if source == "present" else f"came from {source}"
-    click.echo(f"data {manifest(project.root).version} {origin}, every byte verified")
+    click.echo(f"data {dataset.manifest(project.root).version} {origin}, every byte verified")

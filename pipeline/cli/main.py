@@ -57,7 +57,11 @@ def run_command(command: click.Command) -> None:
         click.echo("interrupted; the same command continues from there", err=True)
         sys.exit(ExitCode.INTERRUPTED)
     except (PipelineError, OSError) as error:
-        known = error if isinstance(error, PipelineError) else as_storage_error(error, Path(error.filename or "."))
+        known = (
+            error
+            if isinstance(error, PipelineError)
+            else as_storage_error(error, Path(error.filename or "."))
+        )
         if known is None:
             raise
         click.echo(f"error: {known}", err=True)

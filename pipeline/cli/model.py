@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import click
+from tabulate import tabulate
 
 from components.train.zoo import MODEL_NAMES, MODELS
 from pipeline.project import Project, project_root
@@ -16,8 +17,6 @@ def model() -> None:
 @model.command("list")
 def model_list() -> None:
     """Prints each model's name and claim."""
-    from tabulate import tabulate
-
     click.echo(tabulate([(name, entry.claim) for name, entry in MODELS.items()], ("model", "claim")))
 
 

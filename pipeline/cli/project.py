@@ -4,26 +4,31 @@ import os
 import sys
 
 import click
+from tabulate import tabulate
 
 from components.common.errors import ExitCode
+from components.common.files import read_json
+from components.gate.step import gate_table, judge, verdict
 from components.train.zoo import MODELS
 from pipeline.cli.data import obtain_data
+from pipeline.data.dataset import run_dvc
+from pipeline.params import describe
 from pipeline.project import Project, project_root
-from pipeline.steps import STEP_NAMES
+from pipeline.registry.versions import last_model
+from pipeline.steps import STEP_NAMES, run_step
+from pipeline.summary import summarize
+from pipeline.tracking.server import experiment_page, is_server
+from pipeline.tracking.store import check_servers
 
 
 @click.command()
 def run() -> None:
     """The whole pipeline: data, `dvc repro`, the registry, and a summary."""
-    from pipeline.data.dataset import run_dvc
-    from pipeline.tracking.store import check_servers
-
     project = Project(project_root())
     params = project.params()
     check_servers(project.root)
     obtain_data(project)
     run_dvc(project.root, "repro")
-    from pipeline.registry.versions import last_model
     from pipeline.tracking.runs import Tracker
 
     tracker = Tracker(project.root, params.tracking.experiment)
@@ -37,8 +42,6 @@ def run() -> None:
 @click.argument("name", type=click.Choice(STEP_NAMES))
 def step(name: str) -> None:
     """Runs one step, as dvc.yaml does."""
-    from pipeline.steps import run_step
-
     project = Project(project_root())
     click.echo(run_step(name, project, project.params()))
 
@@ -47,9 +50,6 @@ def step(name: str) -> None:
 @click.option("--strict", is_flag=True, help="Exit 1 when the model is rejected.")
 def gate(strict: bool) -> None:
     """Judges the evaluated model by the rules in params.yaml, and writes nothing."""
-    from components.common.files import read_json
-    from components.gate.step import gate_table, judge, verdict
-
     project = Project(project_root())
     evaluation = read_json(project.out("evaluate") / "evaluation.json", "evaluate")
     rules = judge(evaluation.get("metrics"), project.params().gate)
@@ -62,10 +62,6 @@ def gate(strict: bool) -> None:
 @click.command()
 def params() -> None:
     """Prints every parameter with its value, type and range, and meaning."""
-    from tabulate import tabulate
-
-    from pipeline.params import describe
-
     content = Project(project_root()).params().model_dump(by_alias=True)
     model_settings = vars(MODELS[content["model"]["name"]].settings)
     rows = []
@@ -90,7 +86,6 @@ def summary() -> None:
 def ui(port: int) -> None:
     """Starts the MLflow UI on the runs of this project."""
     from pipeline.tracking.runs import Tracker
-    from pipeline.tracking.server import experiment_page, is_server
 
     project = Project(project_root())
     tracker = Tracker(project.root, project.params().tracking.experiment, read_only=True)
@@ -107,6 +102,4 @@ def ui(port: int) -> None:
 
 def print_summary(project: Project) -> None:
     """Prints the summary of the last run."""
-    from pipeline.summary import summarize
-
     click.echo("\n" + summarize(project))

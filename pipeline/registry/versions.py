@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from components.common.files import read_json
+from components.register.champion import CHAMPION
+from components.register.step import find_version
 from pipeline.project import Project
 
 if TYPE_CHECKING:
@@ -23,8 +25,6 @@ def last_model(project: Project, tracker: Tracker, name: str) -> tuple[str, str]
         PipelineError: The pipeline has not run yet.
         TrackingError: The registry cannot be reached.
     """
-    from components.register.champion import CHAMPION
-    from components.register.step import find_version
     from pipeline.tracking.experiment import refusals
 
     training = read_json(project.out("train") / "training.json", "train")

@@ -17,7 +17,7 @@ from pipeline.kubeflow.client.api import ENDED, Kfp
 from pipeline.kubeflow.client.pods import Pods, state_location
 from pipeline.kubeflow.client.progress import was_stopped
 from pipeline.kubeflow.runtime.step_status import statuses_in
-from pipeline.tracking.settings import settle_mlflow
+from pipeline.tracking.settings import configure_mlflow
 
 PAGE = 1000
 """Runs in a page of MLflow's answer."""
@@ -96,7 +96,7 @@ def from_mlflow(run_ids: Sequence[str]) -> dict[str, ModelResult]:
         return {}
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-    settle_mlflow()
+    configure_mlflow()
     from mlflow import MlflowClient
     from mlflow.entities import Run, ViewType
     from mlflow.exceptions import MlflowException

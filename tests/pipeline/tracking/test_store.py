@@ -13,7 +13,6 @@ from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 
 from components.common.errors import TrackingError
-from components.train import step as train_step
 from pipeline import steps
 from pipeline.project import Project as Places
 from pipeline.tracking.artifacts import check_artifacts
@@ -130,7 +129,7 @@ def test_a_folder_of_the_servers_own_disk_is_told_apart_from_one_that_both_see(t
         )
 
         check_artifacts(server.url, shared)
-        with pytest.raises(TrackingError, match="a folder of its own disk") as refused:
+        with pytest.raises(TrackingError, match="a folder of the server's own disk") as refused:
             check_artifacts(server.url, apart)
 
     assert "--serve-artifacts" in refused.value.hint
@@ -143,7 +142,7 @@ def test_a_fault_while_recording_does_not_throw_the_trained_model_away(
     project = Places(without_store(trained, tmp_path / "project").root)
     monkeypatch.chdir(project.root)
     made = trained.json("outputs/train/training.json")
-    monkeypatch.setattr(train_step, "train", lambda **_: made)
+    monkeypatch.setattr(steps, "train", lambda **_: made)
     seen: list[str] = []
 
     def fail(*_: Any, **__: Any) -> None:
