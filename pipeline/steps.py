@@ -74,16 +74,14 @@ def _train(project: Project, params: Params) -> str:
         )
     try:
         _record(tracker, project, "train")
-    except Exception as error:  # no error of MLflow may cost the trained model
-        print(f"the run is not recorded yet, the next step does it: {first_line(error)}")
+    except Exception as error:  # the trained model is kept, whatever error MLflow raises
+        print(f"the run is not recorded in MLflow yet, the next step records it: {first_line(error)}")
     accuracy = training["validation"]["accuracy"]
     return f"trained: validation accuracy {accuracy:.4f}, weights {training['weights_digest'][:12]}"
 
 
 def _evaluate(project: Project, params: Params) -> str:
-    from pipeline.tracking.runs import CHOSEN
-
-    tracker = _open_tracker(project, params, CHOSEN)
+    tracker = _open_tracker(project, params, chosen=True)
     metrics = evaluate(
         project.data, project.out("train"), project.out("evaluate"), params.data, params.evaluate
     )
@@ -93,9 +91,7 @@ def _evaluate(project: Project, params: Params) -> str:
 
 
 def _gate(project: Project, params: Params) -> str:
-    from pipeline.tracking.runs import CHOSEN
-
-    tracker = _open_tracker(project, params, CHOSEN)
+    tracker = _open_tracker(project, params, chosen=True)
     result = gate(project.out("evaluate"), project.out("gate"), params.gate)
     rules = [RuleVerdict(**rule) for rule in result["rules"]]
     print(gate_table(rules))
@@ -105,9 +101,7 @@ def _gate(project: Project, params: Params) -> str:
 
 
 def _register(project: Project, params: Params) -> str:
-    from pipeline.tracking.runs import CLAIMED
-
-    tracker = _open_tracker(project, params, CLAIMED)
+    tracker = _open_tracker(project, params)
     result = register(
         data=project.data,
         trained=project.out("train"),
@@ -123,12 +117,12 @@ def _register(project: Project, params: Params) -> str:
     return f"{result.model_name} version {result.version} is {result.alias}: {result.reason}"
 
 
-def _open_tracker(project: Project, params: Params, state: str) -> Tracker:
-    """The tracker, after the MLflow run of the trained model got the pipeline run's tag with this state."""
-    from pipeline.tracking.runs import Tracker
+def _open_tracker(project: Project, params: Params, *, chosen: bool = False) -> Tracker:
+    """Opens the tracker, and tags the model's MLflow run with this pipeline run."""
+    from pipeline.tracking.runs import CHOSEN, CLAIMED, Tracker
 
     tracker = Tracker(project.root, params.tracking.experiment)
-    tracker.claim(_read_training(project), state)
+    tracker.claim(_read_training(project), CHOSEN if chosen else CLAIMED)
     return tracker
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -57,12 +57,10 @@ def check_pod_keys(namespace: str, mlflow_uri: str) -> str:
     for answer in (secret, config_map):
         if isinstance(answer, client.ApiException):
             raise NotTested(f"Secret and ConfigMap of {namespace} cannot be read from here ({answer.status})")
-    encoded = secret.data or {}
-    keys = {
-        name: base64.b64decode(encoded[name]).decode(errors="replace")
-        for name in SECRET_KEYS
-        if name in encoded
+    decoded = {
+        name: base64.b64decode(value).decode(errors="replace") for name, value in (secret.data or {}).items()
     }
+    keys = {name: decoded[name] for name in SECRET_KEYS if name in decoded}
     hint = (
         "put the right one there, with all else that it should hold "
         f"({', '.join(SECRET_KEYS)}; a line NAME=VALUE each in FILE): "
@@ -72,9 +70,8 @@ def check_pod_keys(namespace: str, mlflow_uri: str) -> str:
     for name, value in keys.items():
         if value != value.strip():
             raise ClusterError(f"{name} in the cluster's {SECRET} has blanks or a line break around it", hint)
-    return f"of {SECRET} in {namespace}: " + "; ".join(
-        filter(None, (_try_s3(keys, config_map.data or {}, hint), _try_mlflow(keys, mlflow_uri, hint)))
-    )
+    s3, mlflow = _try_s3(keys, config_map.data or {}, hint), _try_mlflow(keys, mlflow_uri, hint)
+    return f"of {SECRET} in {namespace}: {s3}{mlflow}"
 
 
 def _read(namespace: str) -> dict[str, Any]:
@@ -83,18 +80,19 @@ def _read(namespace: str) -> dict[str, Any]:
     if api is None:
         raise NotTested("there is no kubeconfig to read them with")
     core = client.CoreV1Api(api)
-    found: dict[str, Any] = {}
-    for kind, name, read in (
-        ("ConfigMap", CONFIG_MAP, core.read_namespaced_config_map),
-        ("Secret", SECRET, core.read_namespaced_secret),
-    ):
+
+    def read(method: Callable[..., Any], name: str) -> Any:
         try:
-            found[f"{kind} {name}"] = read(name, namespace, _request_timeout=SECONDS)
+            return method(name, namespace, _request_timeout=SECONDS)
         except client.ApiException as error:
-            found[f"{kind} {name}"] = error
+            return error
         except HTTPError:
             raise NotTested("the kubeconfig's cluster cannot be reached") from None
-    return found
+
+    return {
+        f"ConfigMap {CONFIG_MAP}": read(core.read_namespaced_config_map, CONFIG_MAP),
+        f"Secret {SECRET}": read(core.read_namespaced_secret, SECRET),
+    }
 
 
 def _try_s3(keys: Mapping[str, str], config: Mapping[str, str], key_hint: str) -> str:
@@ -150,4 +148,4 @@ def _try_mlflow(keys: Mapping[str, str], uri: str, key_hint: str) -> str:
         check_server(uri, (user, password))
     except RefusedError as error:
         raise RefusedError(f"with the MLflow user of the cluster's {SECRET}: {error}", key_hint) from None
-    return "its MLflow user can log in"
+    return "; its MLflow user can log in"

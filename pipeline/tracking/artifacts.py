@@ -82,4 +82,4 @@ def _delete(repository: ArtifactRepository, folder: str) -> None:
         else:
             repository.delete_artifacts(folder)
     except Exception as error:  # artifacts can be kept even if none can be deleted
-        print(f"the file of a check stays among the run's artifacts, in {folder}: {first_line(error)}")
+        print(f"the check could not delete its file from the run's artifacts, {folder}: {first_line(error)}")
