@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from components.common.errors import ParameterError
-from components.common.s3 import REFUSED, s3_client, s3_faults
+from components.common.s3 import REFUSED, s3_client, s3_errors
 
 EXPIRE_DAYS, UPLOAD_DAYS = 90, 7
 NO_REGION = ("us-east-1", "aws-global", None)
@@ -44,7 +44,7 @@ def create_bucket(name: str, region: str | None = None, expire_days: int = EXPIR
             f"no bucket can have the name `{name}`", "take 3 to 63 of a-z, 0-9, `-` and `.`, as fashion-acme"
         )
     client = s3_client(region)
-    with s3_faults(f"set up the bucket {name}"):
+    with s3_errors(f"set up the bucket {name}"):
         made = ("bucket", _make(client, name))
         return [made, *_protect(client, name), *_clear(client, name, expire_days)]
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from components.common.errors import DataError, StorageError, first_line
 from components.common.files import as_storage_error, data_listing, data_version, file_digest
-from components.common.s3 import s3_fault
+from components.common.s3 import s3_error
 from components.ingest.s3 import LISTING
 from pipeline.data.dataset import obtain, prepare_dvc
 from pipeline.data.dvc_cache import open_dvc
@@ -56,7 +56,7 @@ def push(root: Path, remote: str, say: Callable[[str], None]) -> tuple[str, str]
         except Exception as error:  # whatever the remote's own library raises
             cause = error if isinstance(error, (BotoCoreError, ClientError)) else error.__cause__
             if isinstance(cause, (BotoCoreError, ClientError)):
-                raise s3_fault(cause, f"use {place}") from None
+                raise s3_error(cause, f"use {place}") from None
             raise as_storage_error(error, Path(store.path)) or StorageError(
                 f"the DVC remote {place} fails: {first_line(cause or error)}",
                 "check its address and its keys: `dvc remote list`, `dvc config --list`",

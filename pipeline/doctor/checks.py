@@ -16,7 +16,7 @@ from components.common.errors import (
     redacted,
 )
 from components.common.storage import open_storage
-from components.ingest.s3 import PUSH, faults
+from components.ingest.s3 import PUSH, check_version
 from components.ingest.step import check
 from pipeline.data.dataset import manifest
 from pipeline.doctor.finding import Finding, NotTested, try_bucket
@@ -70,7 +70,7 @@ def _data(target: Target) -> str:
 def _remote(target: Target) -> str:
     remote, version = default_remote(target.root), manifest(target.root).version
     check_remote(remote)
-    found = faults(version, remote)
+    found = check_version(version, remote)
     if found:
         raise DataError("; ".join(found), PUSH)
     return f"{remote} has it, every byte verified"
