@@ -45,7 +45,7 @@ def run_local(params: tuple[str, ...], candidates: tuple[str, ...], no_cache: bo
 
 @click.command("compile")
 @cluster_options
-@click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="Another default in the form.")
+@click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="Another default.")
 @click.option("--sweep", is_flag=True, help="The sweep instead of the one training.")
 @click.option(
     "--output",
@@ -60,12 +60,12 @@ def compile_(params: tuple[str, ...], sweep: bool, output: Path | None, **option
 
     root = project_root()
     cluster = cluster_of(options)
-    form = pipeline_arguments(root, load(root / "params.yaml"), params)
-    if form["remote"]:  # else whoever uploads the file fills it in
-        check_remote(form["remote"])
+    arguments = pipeline_arguments(root, load(root / "params.yaml"), params)
+    if arguments["remote"]:  # else whoever uploads the file fills it in
+        check_remote(arguments["remote"])
     path = output or root / "build" / ("sweep.yaml" if sweep else "pipeline.yaml")
-    compile_pipeline(path, "sweep" if sweep else "train", cluster, form)
-    click.echo(f"{path}: image {cluster.image}, code {form['code_version'][:12]}")
+    compile_pipeline(path, "sweep" if sweep else "train", cluster, arguments)
+    click.echo(f"{path}: image {cluster.image}, code {arguments['code_version'][:12]}")
 
 
 @click.command()
@@ -85,7 +85,7 @@ def submit(wait: bool, timeout: float | None, **options: Any) -> None:
             submission.package,
             options["name"] or dated(submission.title),
             experiment,
-            submission.form,
+            submission.arguments,
             cached=not options["no_cache"],
             service_account=options["service_account"],
         )

@@ -103,7 +103,7 @@ _CLUSTER = (
 )
 _WHAT = (
     click.option(
-        "--param", "params", multiple=True, metavar="NAME=VALUE", help="Of the form, or of params.yaml."
+        "--param", "params", multiple=True, metavar="NAME=VALUE", help="Of an argument, or of params.yaml."
     ),
     click.option(
         "--sweep",

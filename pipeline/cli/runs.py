@@ -14,7 +14,7 @@ from pipeline.cli.waiting import WaitInterrupted, duration, timeout_option, wait
 @connection_options
 @click.option("--limit", type=click.IntRange(1, 100), default=10, show_default=True, help="How many.")
 def runs(limit: int, **options: Any) -> None:
-    """Prints the latest runs on the cluster; accuracy and verdict as MLflow or the steps' notes know them."""
+    """Prints the latest runs on the cluster; with accuracy and verdict from MLflow or the steps' statuses."""
     if click.get_current_context().invoked_subcommand:
         return
     from tabulate import tabulate
@@ -23,7 +23,7 @@ def runs(limit: int, **options: Any) -> None:
 
     rows = []
     for run in latest(*connect(options), limit):
-        accuracy = run.judged.accuracy
+        accuracy = run.result.accuracy
         rows.append(
             (
                 run.run_id,
@@ -32,7 +32,7 @@ def runs(limit: int, **options: Any) -> None:
                 f"{run.started.astimezone():%Y-%m-%d %H:%M}",
                 "" if run.seconds is None else duration(run.seconds),
                 "" if accuracy is None else f"{accuracy:.2%}",
-                run.judged.verdict,
+                run.result.verdict,
             )
         )
     header = ("id", "name", "state", "started", "took", "accuracy", "gate")

@@ -43,7 +43,7 @@ def schedule(cron: str | None, **options: Any) -> None:
             options["name"] or submission.pipeline,
             cron,
             experiment,
-            submission.form,
+            submission.arguments,
             cached=not options["no_cache"],
             service_account=options["service_account"],
         )

@@ -12,7 +12,7 @@ from components.common.errors import ExitCode, PipelineError
 if TYPE_CHECKING:
     from pipeline.kubeflow.client.api import Kfp
     from pipeline.kubeflow.client.progress import StepState
-    from pipeline.kubeflow.client.wait import Ended
+    from pipeline.kubeflow.client.wait import EndedRun
 
 timeout_option = click.option(
     "--timeout",
@@ -30,10 +30,10 @@ class WaitInterrupted(PipelineError):  # noqa: N818 - nothing went wrong
 
 def wait_for(kfp: Kfp, run_id: str, timeout: float | None) -> None:
     """Prints each step of a run until the run has ended, then the table of all; raises when it failed."""
-    from pipeline.kubeflow.client.wait import next_commands, watch
+    from pipeline.kubeflow.client.wait import next_commands, wait_until_ended
 
     try:
-        ended = watch(kfp, run_id, _say, timeout, say=partial(click.echo, err=True))
+        ended = wait_until_ended(kfp, run_id, _print_step, timeout, notify=partial(click.echo, err=True))
     except KeyboardInterrupt:
         raise WaitInterrupted("interrupted; the run goes on", next_commands(run_id)) from None
     click.echo(f"\n{_table(ended)}\n")
@@ -44,7 +44,7 @@ def wait_for(kfp: Kfp, run_id: str, timeout: float | None) -> None:
     click.echo(f"the run succeeded in {duration(ended.seconds)}")
 
 
-def _say(step: StepState) -> None:
+def _print_step(step: StepState) -> None:
     from datetime import datetime
 
     from pipeline.kubeflow.client.progress import describe
@@ -52,7 +52,7 @@ def _say(step: StepState) -> None:
     click.echo(f"{datetime.now():%H:%M:%S}  {step.step:<12}{describe(step)}")
 
 
-def _table(ended: Ended) -> str:
+def _table(ended: EndedRun) -> str:
     from tabulate import tabulate
 
     rows: list[tuple[str, str, str, str]] = []

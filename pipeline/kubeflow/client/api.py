@@ -1,4 +1,4 @@
-"""The connection to KFP's server: every fault of it is one line, with what to do.
+"""KFP's API: each fault is one line, with what to do.
 
 The calls go through KFP's generated client, `kfp_server_api`. `kfp.Client`, which wraps it, asks a silent
 server for half a minute, waits without end where one hangs, keeps a namespace in the user's home, and
@@ -18,11 +18,11 @@ from pipeline.kubeflow.client.connection import ANSWER_SECONDS, CONNECT_SECONDS,
 from pipeline.kubeflow.client.pods import namespace_exists
 
 NAMESPACE = "kubeflow"
-"""Where the pods of runs are, on a KFP that is not shared by several users."""
+"""The namespace of the runs' pods, unless several users share the KFP."""
 ENDED = frozenset(("SUCCEEDED", "FAILED", "SKIPPED", "CANCELED"))
-"""States of a run that do not change any more."""
+"""Final states of a run."""
 CANCELING = "CANCELING"
-"""The state of a run that somebody has ended, until its exit handler has run."""
+"""The state of a run that was stopped, until its exit handler has run."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Kfp:
 
     Args:
         host: Its address, as in a browser. Empty: KFP_HOST.
-        namespace: Of a KFP that several users share: the user's. Else: where the pods of runs are.
-        token_file: A file with a bearer token, read anew for each call: such tokens do not live long.
+        namespace: The namespace of the runs' pods; on a KFP that several users share, the user's.
+        token_file: A file with a bearer token, read for each call, since such tokens expire soon.
 
     Raises:
         ClusterError: There is no such server, it refuses the token, or has no such namespace.
@@ -135,7 +135,7 @@ class Kfp:
         return self.call(self.runs.run_service_get_run, run_id)
 
     def latest_runs(self, experiment: str, limit: int) -> list[Any]:
-        """The latest runs of an experiment, the newest first; none where there is no such experiment."""
+        """The latest runs of an experiment, the newest first; none if there is no such experiment."""
         found = self.experiment_id(experiment)
         if not found:
             return []
@@ -148,10 +148,10 @@ class Kfp:
         return page.runs or []
 
     def stop(self, run_id: str) -> None:
-        """Makes a run end, which takes a while; one that is ending already is left alone.
+        """Asks for the end of a run, which takes a while; nothing happens if it is ending already.
 
         Raises:
-            ClusterError: There is none of that id, or it has ended.
+            ClusterError: There is no such run, or it has ended.
         """
         state = self.run(run_id).state
         if state in ENDED:
@@ -161,11 +161,11 @@ class Kfp:
         try:
             self.call(self.runs.run_service_terminate_run, run_id)
         except ClusterError:
-            if self.run(run_id).state not in (CANCELING, *ENDED):  # else it has come to its end meanwhile
+            if self.run(run_id).state not in (CANCELING, *ENDED):  # else it has ended meanwhile
                 raise
 
     def experiment_id(self, name: str, create: bool = False) -> str:
-        """The id of an experiment, or an empty text where there is none and none is made."""
+        """The id of an experiment; empty if there is none and it is not to be created."""
         from kfp_server_api import V2beta1Experiment
 
         options = {"namespace": self.namespace} if self.multi_user else {}  # else it would be ignored

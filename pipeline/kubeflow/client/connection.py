@@ -1,4 +1,4 @@
-"""KFP's server: whether it is there, whether it is KFP, and what its refusals mean."""
+"""The connection to KFP's server: whether it answers, whether it is KFP, and what its refusals mean."""
 
 from __future__ import annotations
 
@@ -22,21 +22,16 @@ class UnreachableError(ClusterError):
 
 @dataclass(frozen=True)
 class Server:
-    """A server.
-
-    Args:
-        host: Its address.
-        token_file: A file with a bearer token, read anew for each call: such tokens do not live long.
-    """
+    """A server, and the file of its bearer token, read for each call, since such tokens expire soon."""
 
     host: str
     token_file: Path | None = None
 
     def token(self) -> str:
-        """The bearer token, empty where there is none to give.
+        """The bearer token, empty without a token file.
 
         Raises:
-            ClusterError: The file holds none.
+            ClusterError: The file does not hold a token.
         """
         if not self.token_file:
             return ""
@@ -56,7 +51,7 @@ class Server:
         """Asks, in seconds, whether this is KFP; returns whether several users share it.
 
         Raises:
-            ClusterError: It is not, or it does not answer, or it refuses the token.
+            ClusterError: It is not KFP, does not answer, or refuses the token.
         """
         import requests
 
@@ -93,21 +88,21 @@ class Server:
         raise self.foreign(response.status_code)
 
     def unreachable(self, reason: str) -> UnreachableError:
-        """What to say where nothing answers."""
+        """The error for a server that does not answer."""
         return UnreachableError(
             f"KFP at {self.host} cannot be reached ({reason})",
             "start it or its port-forward, or mend --host or KFP_HOST",
         )
 
     def foreign(self, status: int) -> ClusterError:
-        """What to say where something answers that is not KFP."""
+        """The error for a server that is not KFP."""
         return ClusterError(
             f"{self.host} answers {status}, but not as KFP 2 does",
             "give the address of KFP's UI or API: --host; where it asks for a login, --token-file FILE",
         )
 
     def refusal(self, status: int, body: str) -> ClusterError:
-        """What to say where an answer is no result."""
+        """The error for a refused call."""
         message = _message(body)
         if status == 401 or (status == 403 and not message):
             given = f"refuses the token in {self.token_file}" if self.token_file else "wants a token"
@@ -130,7 +125,7 @@ def address(host: str) -> str:
     """The address of KFP: the one given, or KFP_HOST's.
 
     Raises:
-        ClusterError: There is none, or it is none.
+        ClusterError: No address is given, or it is malformed.
     """
     host = (host or os.environ.get("KFP_HOST", "")).partition("#")[0].rstrip("/")
     if not host:
@@ -147,10 +142,10 @@ def address(host: str) -> str:
 
 
 def ca_bundle() -> str | None:
-    """The file of the certificate authorities to trust, where the environment names one.
+    """The file of the certificate authorities to trust, if the environment names one.
 
     Raises:
-        ClusterError: It is not there.
+        ClusterError: The file is missing.
     """
     name = next((name for name in CA_VARIABLES if os.environ.get(name)), None)
     if name and not Path(os.environ[name]).is_file():
@@ -159,7 +154,7 @@ def ca_bundle() -> str | None:
 
 
 def _message(body: str) -> str:
-    """What KFP says of a fault: its short text for users, where it has one."""
+    """KFP's message about a fault: its short text for users, if it has one."""
     try:
         content = json.loads(body)
         short = next((detail["message"] for detail in content.get("details") or ()), "")

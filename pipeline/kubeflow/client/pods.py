@@ -1,6 +1,6 @@
-"""The pods of a run, through the kubeconfig where there is one: why a step waits, and why it failed.
+"""The pods of a run, read through the kubeconfig: why a step waits, and why it failed.
 
-All of it is a help: without a kubeconfig, or without leave, there is just less to tell.
+Without a kubeconfig, or without permission, nothing is found, and less is printed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pipeline.kubeflow.runtime.environment import CONFIG_MAP, STATE_URL
 
 SECONDS = 5
 PATIENCE, PAUSE_SECONDS = 3, 60
-"""Calls in a row without an answer after which none is made for so long."""
+"""After so many calls in a row without an answer, none is made for so many seconds."""
 MAIN = "main"
 """The container that runs the step."""
 NOT_YET = frozenset(("ContainerCreating", "PodInitializing"))
@@ -32,7 +32,7 @@ NO_IMAGE = frozenset(
     )
 )
 NO_CONTAINER = frozenset(("CreateContainerConfigError", "CreateContainerError"))
-"""Reasons for which Kubernetes tries to start a container again and again, for ever."""
+"""Reasons for which Kubernetes retries to start a container without end."""
 LOG_LINES = 200
 
 
@@ -41,12 +41,12 @@ class Pod:
     """A step's pod.
 
     Args:
-        path: Argo's name of it, without the run's: `root.train.executor(0)`.
-        name: Its own name.
-        created: When it was made: the latest of a step's pods is its last try.
-        state: How far it is.
-        reason: Why it waits, or does not start; why it ended, where Kubernetes knows.
-        image: The image of the container that does not start.
+        path: Argo's name of its node without the workflow's name: `root.train.executor(0)`.
+        name: Name of the pod.
+        created: Creation time: the latest of a step's pods is its last attempt.
+        state: State of the pod.
+        reason: Why it waits, does not start, or ended.
+        image: Image of the container that does not start.
     """
 
     path: str
@@ -58,23 +58,19 @@ class Pod:
 
     @property
     def lacks_image(self) -> bool:
-        """Whether it does not start because its image cannot be had."""
+        """Whether it does not start because its image cannot be pulled."""
         return self.state == "starting" and self.reason.partition(":")[0] in NO_IMAGE
 
     @property
     def cannot_start(self) -> bool:
-        """Whether it will not start unless somebody mends something."""
+        """Whether it will not start by itself."""
         return self.lacks_image or (
             self.state == "starting" and self.reason.partition(":")[0] in NO_CONTAINER
         )
 
 
 class Pods:
-    """The pods of a namespace, and Argo's workflows, which make them.
-
-    Args:
-        namespace: Its name.
-    """
+    """Reads the pods and the Argo workflows of a namespace."""
 
     def __init__(self, namespace: str) -> None:
         self.namespace = namespace
@@ -82,33 +78,33 @@ class Pods:
         self._silent, self._again = 0, 0.0
 
     def of_run(self, run_id: str) -> list[Pod]:
-        """The pods of a run, the oldest first; none where they cannot be seen."""
+        """The pods of a run, the oldest first; none if they cannot be read."""
         found = self._ask("CoreV1Api", "list_namespaced_pod", label_selector=f"{RUN_LABEL}={run_id}")
         return sorted(map(_pod, found.items), key=lambda pod: pod.created) if found else []
 
     def log(self, pod: Pod) -> str:
-        """The end of what a pod's step printed; nothing where it cannot be read."""
+        """The last lines of a step's log; empty if it cannot be read."""
         options = {"container": MAIN, "tail_lines": LOG_LINES}
         return self._ask("CoreV1Api", "read_namespaced_pod_log", name=pod.name, **options) or ""
 
     def workflows(self, run_ids: Iterable[str]) -> dict[str, Workflow]:
-        """Argo's workflows of runs, by the id of the run; of those that can be seen."""
+        """The Argo workflows of runs that can be read, by the run's id."""
         label = f"{RUN_LABEL} in ({','.join(run_ids)})"
         found = self._ask("CustomObjectsApi", "list_namespaced_custom_object", label_selector=label, **GROUP)
         workflows = map(Workflow, found["items"] if found else ())
         return {workflow.run_id: workflow for workflow in workflows}
 
     def workflow(self, run_id: str) -> Workflow | None:
-        """Argo's workflow of a run; None where it cannot be seen."""
+        """The Argo workflow of a run; None if it cannot be read."""
         return self.workflows([run_id]).get(run_id)
 
     def shut_down(self, workflow: Workflow) -> bool:
-        """Ends a workflow with all its pods; returns whether that was permitted."""
+        """Shuts a workflow down with all its pods; returns whether that was permitted."""
         options = {"name": workflow.name, "body": SHUTDOWN}
         return bool(self._ask("CustomObjectsApi", "patch_namespaced_custom_object", **GROUP, **options))
 
     def config_map(self, name: str) -> dict[str, str]:
-        """What a ConfigMap holds; nothing where it cannot be read."""
+        """The content of a ConfigMap; empty if it cannot be read."""
         found = self._ask("CoreV1Api", "read_namespaced_config_map", name=name)
         return dict(found.data or {}) if found else {}
 
@@ -131,7 +127,7 @@ class Pods:
 
 
 def namespace_exists(name: str) -> bool | None:
-    """Whether the kubeconfig's cluster has a namespace; None where there is nobody to ask."""
+    """Whether the kubeconfig's cluster has a namespace; None if that cannot be asked."""
     api = kube_client()
     if api is None:
         return None
@@ -148,10 +144,10 @@ def namespace_exists(name: str) -> bool | None:
 
 
 def state_location(pods: Pods) -> str:
-    """Where this cluster's steps leave their notes, if that can be read from here; else an empty text.
+    """The storage of the steps' statuses, if it can be read from here; else empty.
 
-    FASHION_STATE_URL names it, or the cluster's ConfigMap, unless only the cluster can reach it. What the
-    ConfigMap says of the S3 server is put into the environment, where boto looks for it.
+    FASHION_STATE_URL or the cluster's ConfigMap names it. The ConfigMap's address of the S3 server is put
+    into the environment, where boto reads it; an address that only the cluster can reach is not used.
     """
     if os.environ.get(STATE_URL):
         return os.environ[STATE_URL]
@@ -165,7 +161,7 @@ def state_location(pods: Pods) -> str:
 
 
 def kube_client() -> Any:
-    """Kubernetes by the kubeconfig, or by this pod's service account; None where there is neither."""
+    """A client by the kubeconfig, or by this pod's service account; None if there is neither."""
     from kubernetes import client, config
 
     configuration = client.Configuration()
@@ -175,17 +171,17 @@ def kube_client() -> Any:
             config.load_kube_config(path, client_configuration=configuration)
         except config.ConfigException:
             config.load_incluster_config(client_configuration=configuration)
-    except Exception:  # whatever is wrong with somebody's kubeconfig: it is a help, no condition
+    except Exception:  # a broken kubeconfig is treated as none
         return None
     configuration.retries = False
     return client.ApiClient(configuration)
 
 
 def with_lost(pods: Sequence[Pod], workflow: Workflow | None) -> list[Pod]:
-    """The pods of a run, and those that Argo made and that are not there any more, as failed ones."""
-    there = {pod.path for pod in pods}
+    """The pods of a run, with those that Argo created and that are gone, as failed ones."""
+    known = {pod.path for pod in pods}
     faults = workflow.faults if workflow else {}
-    lost = [Pod(path, "", None, "failed", why) for path, why in faults.items() if path not in there]
+    lost = [Pod(path, "", None, "failed", why) for path, why in faults.items() if path not in known]
     return [*lost, *pods]
 
 
@@ -203,31 +199,31 @@ def _pod(pod: Any) -> Pod:
 def _state(
     status: Any,
 ) -> tuple[Literal["waiting", "starting", "running", "done", "failed"], str, str]:
-    """How far a pod is, why, and the image that keeps it from starting."""
+    """State of a pod, the reason, and the image that keeps it from starting."""
     if status.phase == "Succeeded":
         return "done", "", ""
     containers = [*(status.init_container_statuses or ()), *(status.container_statuses or ())]
     if status.phase == "Failed":
-        return "failed", _end(status, containers), ""
+        return "failed", _end_reason(status, containers), ""
     for condition in status.conditions or ():
         if condition.type == "PodScheduled" and condition.status == "False":
             return "waiting", (condition.message or "").partition(" preemption:")[0].rstrip("."), ""
     for container in containers:
         waiting = container.state and container.state.waiting
         if waiting and waiting.reason not in (None, *NOT_YET):
-            return "starting", _waits(waiting.reason, waiting.message or ""), container.image
+            return "starting", _waiting_reason(waiting.reason, waiting.message or ""), container.image
     return ("running" if status.phase == "Running" else "starting"), "", ""
 
 
-def _waits(reason: str, message: str) -> str:
-    """Why a container does not start; while Kubernetes tries an image again and again, the same each time."""
+def _waiting_reason(reason: str, message: str) -> str:
+    """Why a container does not start: the same text for each retry of an image."""
     if reason == "ImagePullBackOff" and "ErrImagePull: " in message:
         reason, message = "ErrImagePull", message.rpartition("ErrImagePull: ")[2]
     return ": ".join(filter(None, (reason, message)))
 
 
-def _end(status: Any, containers: list[Any]) -> str:
-    """Why a pod failed: what its step wrote for it, or what Kubernetes did to it."""
+def _end_reason(status: Any, containers: list[Any]) -> str:
+    """Why a pod failed: its termination message, or what Kubernetes did to it."""
     if status.reason:  # evicted, or over its time limit
         return ": ".join(filter(None, (status.reason, status.message)))
     for container in containers:

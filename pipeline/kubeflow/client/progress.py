@@ -1,8 +1,8 @@
-"""How far the steps of a run are: from what KFP says of its tasks, and from the pods where they can be seen.
+"""The states of a run's steps, from KFP's tasks and from the pods, as far as they can be read.
 
 KFP's tasks are the nodes of an Argo workflow. A step `train` is a node of that name with a child `executor`,
 its pod (with retries `executor(0)` and so on below that); a node `train-driver` comes before it and decides
-whether it runs. KFP does not tell a node's own id, only its children's, but an id is a hash of a name.
+whether it runs. KFP does not give a node's own id, only its children's; an id is a hash of a name.
 """
 
 from __future__ import annotations
@@ -23,15 +23,14 @@ _CHANNEL = "pipelinechannel--"
 
 @dataclass(frozen=True)
 class StepState:
-    """A step that has begun, or will not.
+    """The state of a step that has started, or that is skipped.
 
     Args:
-        step: Its name; in a loop with the item, as in `train model.name=resnet-xs`.
-        state: How far it is.
-        detail: Which try it is, from the second; why it waits, or why it does not start; of a failed one,
-            what its pod said.
-        seconds: How long an ended one took.
-        path: Argo's name of it.
+        step: Name of the step; in a loop with the item, as in `train model.name=resnet-xs`.
+        state: Its state.
+        detail: Number of the attempt, from the second; why the step waits, does not start, or failed.
+        seconds: Duration, if it has ended.
+        path: Argo's name of its node.
     """
 
     step: str
@@ -46,12 +45,12 @@ class Step:
     """A step of the pipeline.
 
     Args:
-        task: Its name in the pipeline.
-        label: How it is called here.
-        path: Argo's name of it, without the run's.
-        within: The conditions, loops and handlers around it.
-        looped: Whether there are several of that name.
-        retries: How often it is tried again.
+        task: Name of the task in the pipeline.
+        label: Name for people: in a loop with the item.
+        path: Argo's name of its node, without the workflow's name.
+        within: The conditions, loops and exit handlers around it.
+        looped: Whether it is in a loop, so that several tasks have its name.
+        retries: Number of retries.
     """
 
     task: str
@@ -63,7 +62,7 @@ class Step:
 
 
 def progress(run: Any, pods: Sequence[Pod] = ()) -> list[StepState]:
-    """The steps of a run that have begun, or will not, in the pipeline's order."""
+    """The steps of a run that have started or are skipped, in the pipeline's order."""
     all_tasks = (run.run_details and run.run_details.task_details) or ()
     tasks = [task for task in all_tasks if task.display_name and task.state]
     steps = steps_of(run)
@@ -72,8 +71,8 @@ def progress(run: Any, pods: Sequence[Pod] = ()) -> list[StepState]:
     pending = sum(task.display_name.startswith("executor") and task.state == "PENDING" for task in tasks)
     states = []
     for step in steps:
-        mine = sorted((pod for pod in pods if _is_try(pod, step)), key=_number)
-        found = _state(step, tasks, mine, "starting" if pending >= running else "running")
+        attempts = sorted((pod for pod in pods if _is_attempt(pod, step)), key=_attempt)
+        found = _state(step, tasks, attempts, "starting" if pending >= running else "running")
         if found:
             states.append(StepState(step.label, *found, path=step.path))
     return states
@@ -89,25 +88,25 @@ def describe(step: StepState) -> str:
 
 
 def steps_of(run: Any) -> list[Step]:
-    """The steps of a run's pipeline, in an order in which they can run."""
+    """The steps of a run's pipeline, in topological order."""
     spec = run.pipeline_spec or {}
     spec = spec.get("pipeline_spec", spec)
     if "root" not in spec:
         return []
-    form = spec["root"].get("inputDefinitions", {}).get("parameters", {})
-    parameters = {name: field.get("defaultValue") for name, field in form.items()}
+    inputs = spec["root"].get("inputDefinitions", {}).get("parameters", {})
+    parameters = {name: each.get("defaultValue") for name, each in inputs.items()}
     parameters |= (run.runtime_config and run.runtime_config.parameters) or {}
     return list(_steps(spec, spec["root"], Step("", "", "root"), parameters))
 
 
 def pod_label(run: Any, pod: Pod) -> str:
-    """What to call a pod of a run: its step, or the last part of Argo's name of it, as `train-driver`."""
-    labels = (step.label for step in steps_of(run) if _is_try(pod, step))
+    """The name of a pod for people: its step, or the last part of its node's name, as `train-driver`."""
+    labels = (step.label for step in steps_of(run) if _is_attempt(pod, step))
     return next(labels, pod.path.rpartition(".")[2])
 
 
 def was_stopped(run: Any) -> bool:
-    """Whether somebody ended a run: KFP calls it failed."""
+    """Whether a run was stopped; KFP shows it as failed."""
     history = [status.state for status in run.state_history or ()]
     return "CANCELED" in (run.state, *history) or "CANCELING" in (run.state, *history)
 
@@ -129,14 +128,14 @@ def _steps(spec: Spec, component: Spec, parent: Step, parameters: Spec) -> Itera
             yield from _steps(spec, inner, group, parameters)
             continue
         for number, item in enumerate(_items(task["parameterIterator"]["items"], parameters)):
-            round_ = f"{path}.iteration-iterations({number}:{number}).iteration-item"
+            item_path = f"{path}.iteration-iterations({number}:{number}).iteration-item"
             yield from _steps(
-                spec, inner, replace(group, path=round_, label=str(item), looped=True), parameters
+                spec, inner, replace(group, path=item_path, label=str(item), looped=True), parameters
             )
 
 
 def _items(items: Spec, parameters: Spec) -> list[Any]:
-    """What a loop goes over; of what a step plans, the candidates that it plans for."""
+    """The items of a loop; for items that the step `plan` makes, the candidates."""
     given = parameters.get(items.get("inputParameter", "").removeprefix(_CHANNEL))
     if "raw" in items:
         given = json.loads(items["raw"])
@@ -147,7 +146,7 @@ def _items(items: Spec, parameters: Spec) -> list[Any]:
 def _state(
     step: Step, tasks: list[Any], pods: list[Pod], without_pods: State
 ) -> tuple[State, str, float] | None:
-    """State, detail and seconds of a step; None where nothing is decided yet."""
+    """State, detail and seconds of a step; None if it has no state yet."""
     if any(task.display_name in step.within and task.state == "SKIPPED" for task in tasks):
         return "skipped", "", 0.0
     task = _task(step, tasks)
@@ -157,36 +156,36 @@ def _state(
     ends: dict[str, tuple[State, str, float]] = {
         "SKIPPED": ("skipped", "", 0.0),
         # Without a pod it begins and ends in the same second.
-        "SUCCEEDED": ("done" if seconds else "cached", _try(pods), seconds),
-        "FAILED": ("failed", _try(pods, pods[-1].reason) if pods else "", seconds),
+        "SUCCEEDED": ("done" if seconds else "cached", _attempt_text(pods), seconds),
+        "FAILED": ("failed", _attempt_text(pods, pods[-1].reason) if pods else "", seconds),
     }
     return ends.get(task.state) or (*_underway(step, pods, without_pods), 0.0)
 
 
 def _underway(step: Step, pods: list[Pod], without_pods: State) -> tuple[State, str]:
-    """State and detail of a step that has begun and not ended, by its last pod."""
+    """State and detail of a step that has started and not ended, from its last pod."""
     last = pods[-1] if pods else None
-    if last and last.state == "failed" and _number(last) <= step.retries:
+    if last and last.state == "failed" and _attempt(last) <= step.retries:
         return "starting", f"again, after: {last.reason or 'a failure'}"
-    if last is None or last.state in ("done", "failed"):  # KFP will say so in a moment
-        return without_pods, _try(pods)
-    return last.state, _try(pods, last.reason)
+    if last is None or last.state in ("done", "failed"):  # KFP's API will show it soon
+        return without_pods, _attempt_text(pods)
+    return last.state, _attempt_text(pods, last.reason)
 
 
-def _try(pods: list[Pod], reason: str = "") -> str:
-    """Which try a step's last pod is, from the second, and what there is to say of it."""
-    number = _number(pods[-1]) if pods else 1
+def _attempt_text(pods: list[Pod], reason: str = "") -> str:
+    """The number of the last attempt, from the second, and its reason."""
+    number = _attempt(pods[-1]) if pods else 1
     return ": ".join(filter(None, (f"try {number}" if number > 1 else "", reason)))
 
 
-def _number(pod: Pod) -> int:
-    """Which of a step's tries a pod is, whether the pods before it are still there or not."""
+def _attempt(pod: Pod) -> int:
+    """The number of a pod's attempt, counted from 1."""
     found = re.search(r"\.executor\((\d+)\)$", pod.path)
     return int(found[1]) + 1 if found else 1
 
 
 def _before(step: Step, tasks: list[Any]) -> tuple[State, str, float] | None:
-    """What there is to say of a step while its driver decides whether it runs."""
+    """The state of a step while its driver decides whether it runs."""
     drivers = [task for task in tasks if task.display_name == f"{step.task}-driver"]
     if step.looped or not drivers:
         return None
@@ -196,7 +195,7 @@ def _before(step: Step, tasks: list[Any]) -> tuple[State, str, float] | None:
 
 
 def _task(step: Step, tasks: list[Any]) -> Any:
-    """The task of a step; in a loop the one of that round."""
+    """The task of a step; in a loop, that of its iteration."""
     named = [task for task in tasks if task.display_name == step.task]
     if not step.looped:
         return named[0] if named else None
@@ -208,8 +207,8 @@ def _task(step: Step, tasks: list[Any]) -> Any:
     return None
 
 
-def _is_try(pod: Pod, step: Step) -> bool:
-    """Whether a pod ran the step, or one of its tries."""
+def _is_attempt(pod: Pod, step: Step) -> bool:
+    """Whether a pod is an attempt of the step."""
     return pod.path == f"{step.path}.executor" or pod.path.startswith(f"{step.path}.executor(")
 
 

@@ -1,4 +1,4 @@
-"""The latest runs, with what MLflow or the steps' notes know of their accuracy and verdict."""
+"""The latest runs, with accuracy and verdict from MLflow or from the steps' statuses."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from pipeline.kubeflow.client.api import ENDED, Kfp
 from pipeline.kubeflow.client.pods import Pods, state_location
 from pipeline.kubeflow.client.progress import was_stopped
 from pipeline.kubeflow.runtime.step_status import statuses_in
-from pipeline.tracking.settings import settle_mlflow
+from pipeline.tracking.settings import configure_mlflow
 
 PAGE = 1000
-"""Runs in an answer of MLflow."""
+"""Runs in a page of MLflow's answer."""
 PAGES = 2
-"""How many such answers are asked for at most."""
+"""The most pages that are read."""
 READERS = 8
-"""How many runs' notes are read at a time."""
+"""How many runs' statuses are read at a time."""
 DELETED = "MLflow run deleted"
 
 
 @dataclass(frozen=True)
-class Judged:
-    """What is known of a run's model: accuracy, and the verdict or DELETED; None and empty for nothing."""
+class ModelResult:
+    """The test accuracy and the gate's verdict (or DELETED) of a run's model, if known."""
 
     accuracy: float | None = None
     verdict: str = ""
@@ -41,13 +41,13 @@ class RunRow:
     """A run of the pipeline.
 
     Args:
-        run_id: KFP's id of it.
-        name: Its name.
-        state: KFP's word for how far it is; `STOPPED` where somebody ended it. Where Argo's workflow has
-            ended and KFP does not know it, what Argo says is added.
-        started: When it was submitted.
-        seconds: How long it took; None while it goes on.
-        judged: What is known of its model.
+        run_id: Id in KFP.
+        name: Name in KFP.
+        state: KFP's name of its state; `STOPPED` if it was stopped; with Argo's state if only Argo has ended
+            it.
+        started: Time of submission.
+        seconds: Duration; None while it runs.
+        result: Accuracy and verdict.
     """
 
     run_id: str
@@ -55,18 +55,18 @@ class RunRow:
     state: str
     started: datetime
     seconds: float | None
-    judged: Judged
+    result: ModelResult
 
 
 def latest(kfp: Kfp, experiment: str, limit: int) -> list[RunRow]:
     """The latest runs of an experiment, the newest first."""
     runs = kfp.latest_runs(experiment, limit)
-    over = [run.run_id for run in runs if run.state in ENDED]
-    known = from_mlflow(over)
+    ended_ids = [run.run_id for run in runs if run.state in ENDED]
+    known = from_mlflow(ended_ids)
     pods = Pods(kfp.namespace)
-    known |= from_statuses(pods, [run_id for run_id in over if run_id not in known])
-    open_ = [run.run_id for run in runs if run.state not in ENDED]
-    workflows = pods.workflows(open_) if open_ else {}
+    known |= from_statuses(pods, [run_id for run_id in ended_ids if run_id not in known])
+    running_ids = [run.run_id for run in runs if run.state not in ENDED]
+    workflows = pods.workflows(running_ids) if running_ids else {}
     rows = []
     for run in runs:
         ended = run.state in ENDED
@@ -79,40 +79,40 @@ def latest(kfp: Kfp, experiment: str, limit: int) -> list[RunRow]:
                 state=f"{state}, Argo: {workflow.end}" if workflow and workflow.end else state,
                 started=run.created_at,
                 seconds=(run.finished_at - run.created_at).total_seconds() if ended else None,
-                judged=known.get(run.run_id, Judged()) if ended else Judged(),
+                result=known.get(run.run_id, ModelResult()) if ended else ModelResult(),
             )
         )
     return rows
 
 
-def from_mlflow(run_ids: Sequence[str]) -> dict[str, Judged]:
-    """What MLflow knows, by the id of the pipeline run; nothing where there is no server, or no answer.
+def from_mlflow(run_ids: Sequence[str]) -> dict[str, ModelResult]:
+    """The results that MLflow has, by the id of the pipeline run; empty without a server or an answer.
 
-    MLflow knows no "one of" for tags: its latest runs are read, until all that are asked for are found, or
-    PAGES pages are read. What is older, or never had a run there, is left to the steps' notes.
+    MLflow cannot search for one of several tags: its latest runs are read until all ids are found, or PAGES
+    pages are read. Older ones are left to the steps' statuses.
     """
     uri = os.environ.get("MLFLOW_TRACKING_URI", "")
     if not uri or not run_ids:
         return {}
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-    settle_mlflow()
+    configure_mlflow()
     from mlflow import MlflowClient
     from mlflow.entities import Run, ViewType
     from mlflow.exceptions import MlflowException
 
     from pipeline.tracking.runs import CHOSEN, CLAIMED, PIPELINE_RUN_TAG
 
-    known: dict[str, Judged] = {}
+    known: dict[str, ModelResult] = {}
 
     def take(run: Run) -> None:
         deleted = run.info.lifecycle_stage == "deleted"
         accuracy = None if deleted else run.data.metrics.get("test_accuracy")
         for run_id in run_ids:
-            word = run.data.tags.get(PIPELINE_RUN_TAG + run_id)
+            verdict = run.data.tags.get(PIPELINE_RUN_TAG + run_id)
             better = run_id not in known or (known[run_id].verdict == DELETED and not deleted)
-            if word not in (None, CLAIMED, CHOSEN) and better:  # the latest that is there
-                known[run_id] = Judged(accuracy, DELETED if deleted else word)
+            if verdict not in (None, CLAIMED, CHOSEN) and better:  # the latest that is there
+                known[run_id] = ModelResult(accuracy, DELETED if deleted else verdict)
 
     try:
         client, token = MlflowClient(uri), None
@@ -134,10 +134,10 @@ def from_mlflow(run_ids: Sequence[str]) -> dict[str, Judged]:
     return known
 
 
-def from_statuses(pods: Pods, run_ids: Sequence[str]) -> dict[str, Judged]:
-    """What the steps' notes know, by the id of the pipeline run; nothing where they are out of reach."""
+def from_statuses(pods: Pods, run_ids: Sequence[str]) -> dict[str, ModelResult]:
+    """The results in the steps' statuses, by the id of the pipeline run; empty if they cannot be read."""
     location = state_location(pods) if run_ids else ""
-    known: dict[str, Judged] = {}
+    known: dict[str, ModelResult] = {}
     if not location:
         return known
     try:
@@ -145,15 +145,15 @@ def from_statuses(pods: Pods, run_ids: Sequence[str]) -> dict[str, Judged]:
 
         def lines(run_id: str) -> dict[str, str]:
             names = [f"runs/{run_id}/{step}.json" for step in ("evaluate", "gate")]
-            return {step: note.line for step, note in statuses_in(storage, names).items()}
+            return {step: status.line for step, status in statuses_in(storage, names).items()}
 
         with ThreadPoolExecutor(READERS) as pool:
-            for run_id, said in zip(run_ids, pool.map(lines, run_ids), strict=True):
-                accuracy = re.match(r"test accuracy ([\d.]+)", said.get("evaluate", ""))
-                verdict = re.match(r"gate: (\w+)", said.get("gate", ""))
-                known[run_id] = Judged(
+            for run_id, results in zip(run_ids, pool.map(lines, run_ids), strict=True):
+                accuracy = re.match(r"test accuracy ([\d.]+)", results.get("evaluate", ""))
+                verdict = re.match(r"gate: (\w+)", results.get("gate", ""))
+                known[run_id] = ModelResult(
                     float(accuracy[1]) if accuracy else None, verdict[1] if verdict else ""
                 )
-    except PipelineError:  # nor will it answer for the next
+    except PipelineError:  # the next run's statuses cannot be read either
         pass
     return known

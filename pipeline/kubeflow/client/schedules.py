@@ -1,4 +1,4 @@
-"""Runs that KFP starts by itself, by the clock; found again by name."""
+"""Schedules: KFP's recurring runs, by cron."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 
 @dataclass(frozen=True)
 class _Field:
-    """A field of a cron line: its least and greatest number, and the names that stand for numbers."""
+    """A field of a cron expression: its smallest and largest number, and names that stand for numbers."""
 
     name: str
     least: int
@@ -26,13 +26,13 @@ class _Field:
     names: tuple[str, ...] = ()
 
     def number(self, text: str) -> int:
-        """The number that a text stands for, -1 for none."""
+        """The number that a text stands for, or -1."""
         if text.lower() in self.names:
             return self.names.index(text.lower()) + self.least
         return int(text) if text.isascii() and text.isdigit() else -1
 
     def accepts(self, text: str) -> bool:
-        """Whether KFP takes the text: a list of `*`, numbers and ranges, each with a step or without."""
+        """Whether KFP accepts the text: a list of `*`, numbers and ranges, with or without a step."""
         for part in text.split(","):
             span, slash, step = part.partition("/")
             low, dash, high = span.partition("-")
@@ -58,14 +58,14 @@ FIELDS = (
 
 @dataclass(frozen=True)
 class Schedule:
-    """Runs by the clock.
+    """A recurring run.
 
     Args:
-        schedule_id: KFP's id of it.
-        name: Its name.
-        cron: When, in six fields.
+        schedule_id: Id in KFP.
+        name: Name in KFP.
+        cron: Cron expression of six fields.
         active: Whether it is not paused.
-        experiment_id: KFP's id of the experiment of its runs.
+        experiment_id: Id of its runs' experiment in KFP.
     """
 
     schedule_id: str
@@ -76,12 +76,12 @@ class Schedule:
 
 
 def parse_cron(text: str) -> str:
-    """A cron line as KFP takes it, with the seconds first.
+    """A cron expression of six fields, as KFP expects it: seconds come first.
 
-    KFP would take five fields, too, but as seconds to month; everybody means minutes to day of the week.
+    KFP would read five fields as seconds to month; people mean minutes to day of the week.
 
     Raises:
-        ParameterError: It is none.
+        ParameterError: The expression is malformed.
     """
     fields = text.split()
     if len(fields) == len(FIELDS) - 1:
@@ -111,20 +111,20 @@ def create(
     cached: bool = True,
     service_account: str | None = None,
 ) -> Schedule:
-    """Makes KFP start runs by the clock: one at a time, and none for the times that it missed.
+    """Creates a schedule: one run at a time, and none for missed times.
 
     Args:
         kfp: The server.
         package: The compiled pipeline.
-        name: What to call the schedule.
-        cron: When, as `parse_cron` makes it.
+        name: Name of the schedule.
+        cron: Cron expression from `parse_cron`.
         experiment: The experiment of the runs; it is made if there is none.
         arguments: The pipeline's arguments.
         cached: Whether steps may be served from the cache.
         service_account: Of the runs' pods. None: the server's choice.
 
     Raises:
-        ClusterError: There is one of that name, or KFP refuses it.
+        ClusterError: The name is taken, or KFP refuses the schedule.
     """
     from kfp_server_api import (
         V2beta1CronSchedule,
@@ -167,7 +167,7 @@ def find(kfp: Kfp, experiment: str, name_or_id: str) -> Schedule:
     """The schedule of a name or an id.
 
     Raises:
-        ClusterError: The experiment has none, or several of that name.
+        ClusterError: There is no such schedule, or several have that name.
     """
     every = schedules(kfp, experiment)
     found = [s for s in every if s.schedule_id == name_or_id] or [s for s in every if s.name == name_or_id]
@@ -193,13 +193,13 @@ def resume(kfp: Kfp, schedule: Schedule) -> None:
 
 
 def delete(kfp: Kfp, schedule: Schedule) -> None:
-    """Removes a schedule; its runs stay.
+    """Deletes a schedule; its runs stay.
 
-    It is paused before, so that no run starts meanwhile: Kubernetes removes a run that is on with its
-    schedule, and KFP would show it as running for ever.
+    It is paused first, so that no run starts meanwhile: Kubernetes deletes a running run with its schedule,
+    and KFP would show it as running for ever.
 
     Raises:
-        ClusterError: A run of it is on.
+        ClusterError: One of its runs has not ended.
     """
     pause(kfp, schedule)
     for run_id in _open_runs(kfp, schedule):
@@ -221,7 +221,7 @@ def _open_runs(kfp: Kfp, schedule: Schedule) -> Iterator[str]:
 
 
 def _pages(kfp: Kfp, method: Callable[..., Any], **arguments: str) -> Iterator[Any]:
-    """What a listing answers, page by page."""
+    """The pages of a listing."""
     token = ""
     while True:
         page = kfp.call(method, page_size=PAGE, page_token=token, **arguments)

@@ -1,4 +1,4 @@
-"""A submission: the checked arguments and the compiled pipeline, made before KFP is asked for anything."""
+"""A submission: the checked arguments and the compiled pipeline, before KFP is asked for anything."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class Submission:
 
     Args:
         package: The compiled pipeline.
-        form: Its arguments.
+        arguments: Its arguments.
         pipeline: `train` or `sweep`.
-        title: What it does, in words.
+        title: What it trains, and the commit.
     """
 
     package: Path
-    form: dict[str, Any]
+    arguments: dict[str, Any]
     pipeline: str
     title: str
 
@@ -38,28 +38,28 @@ class Submission:
 def prepare(
     root: Path, cluster: Cluster, params: Sequence[str], candidates: Sequence[str]
 ) -> Iterator[Submission]:
-    """Checks the parameters and compiles the pipeline, into a folder that is gone afterwards.
+    """Checks the arguments and compiles the pipeline, into a folder that is removed afterwards.
 
     Args:
         root: The project.
-        cluster: What to ask of the cluster.
-        params: `NAME=VALUE` of the form or of `params.yaml`.
+        cluster: Image and resources.
+        params: `NAME=VALUE` of an argument or of `params.yaml`.
         candidates: Of a sweep.
 
     Raises:
         ParameterError: A name, type or range is wrong.
     """
-    form = pipeline_arguments(root, load(root / "params.yaml"), params, candidates)
-    check_remote(form["remote"])
+    arguments = pipeline_arguments(root, load(root / "params.yaml"), params, candidates)
+    check_remote(arguments["remote"])
     pipeline: PipelineName = "sweep" if candidates else "train"
-    what = f"sweep of {len(candidates)}" if candidates else str(form["model"])
+    trained = f"sweep of {len(candidates)}" if candidates else str(arguments["model"])
     commit = git_version().get("mlflow.source.git.commit", "")[:7]
     with tempfile.TemporaryDirectory() as folder:
         package = Path(folder) / "pipeline.yaml"
-        compile_pipeline(package, pipeline, cluster, form)
-        yield Submission(package, form, pipeline, " ".join(filter(None, (what, commit))))
+        compile_pipeline(package, pipeline, cluster, arguments)
+        yield Submission(package, arguments, pipeline, f"{trained} {commit}".strip())
 
 
 def dated(title: str) -> str:
-    """A title with the time of day, so that no two runs are called the same."""
+    """A title with date and time, so that no two runs have the same name."""
     return f"{title} {datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"

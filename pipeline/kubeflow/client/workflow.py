@@ -1,6 +1,6 @@
-"""Argo's workflow of a run: what really runs in the cluster, whatever KFP's API says of it or does not say.
+"""The Argo workflow of a run: what runs in the cluster.
 
-KFP's tasks are the workflow's nodes, copied by its persistence agent, which may be late or give up.
+KFP's tasks are the workflow's nodes, copied by KFP's persistence agent, which may be late or give up.
 """
 
 from __future__ import annotations
@@ -17,44 +17,40 @@ SHUTDOWN = {"spec": {"shutdown": "Terminate"}}
 """The merge patch that ends a workflow with all its pods, exit handlers included."""
 RUN_STATES = {"Succeeded": "SUCCEEDED", "Failed": "FAILED", "Error": "FAILED"}
 TASK_STATES = RUN_STATES | {"Running": "RUNNING", "Pending": "PENDING", "Skipped": "SKIPPED"}
-"""KFP's words for Argo's phases; a node that is left out because another failed has none."""
+"""KFP's names of Argo's phases; a node that is left out because another failed has none."""
 _PREFIX = r"^(task '[^']*' errored: |main: Error \(exit code \d+\)(: |$))"
 
 
 @dataclass(frozen=True)
 class Workflow:
-    """A workflow.
-
-    Args:
-        content: As Kubernetes gives it.
-    """
+    """A workflow, as Kubernetes returns it."""
 
     content: dict[str, Any]
 
     @property
     def name(self) -> str:
-        """Its name."""
+        """Name of the workflow."""
         return str(self.content["metadata"]["name"])
 
     @property
     def run_id(self) -> str:
-        """KFP's id of its run."""
+        """Id of its run in KFP."""
         return str(self.content["metadata"].get("labels", {}).get(RUN_LABEL, ""))
 
     @property
     def end(self) -> str:
-        """KFP's word for its end; an empty text while it goes on."""
+        """KFP's name of its final state; empty while it runs."""
         return RUN_STATES.get(self._status.get("phase", ""), "")
 
     @property
     def stopped(self) -> bool:
-        """Whether somebody ended it: KFP sets a deadline that is over, a shutdown is kubectl's or ours."""
+        """Whether it was stopped: KFP sets a deadline of 0, kubectl and `fashion runs stop` a shutdown."""
         spec = self.content.get("spec", {})
         return bool(spec.get("shutdown")) or spec.get("activeDeadlineSeconds") == 0
 
     @property
     def faults(self) -> dict[str, str]:
-        """What Argo says of the pods that failed, were lost, or could not be made, by Argo's name of them."""
+        """Argo's messages about pods that failed, were lost or could not be created, by node."""
         return {
             self._path(node): re.sub(_PREFIX, "", node.get("message", ""))
             for node in self._nodes
@@ -63,11 +59,11 @@ class Workflow:
 
     @property
     def has_running_pod(self) -> bool:
-        """Whether a pod of it runs."""
+        """Whether one of its pods runs."""
         return any(node.get("type") == "Pod" and node.get("phase") == "Running" for node in self._nodes)
 
     def as_run(self, known: Any) -> Any:
-        """The run as KFP's API would show it if it knew what Argo knows.
+        """The run in the form of KFP's API, with Argo's states.
 
         Args:
             known: The run as KFP's API showed it last; without a pipeline if it never did.
@@ -75,7 +71,7 @@ class Workflow:
         history = list(known.state_history or ())
         if self.stopped:
             history.append(SimpleNamespace(state="CANCELING"))
-        tasks = [_task(node) for node in self._nodes]  # none where Argo keeps them elsewhere: it had too many
+        tasks = [_task(node) for node in self._nodes]  # none if Argo stores many of them elsewhere
         return SimpleNamespace(
             run_id=known.run_id,
             state=self.end or known.state,
@@ -100,7 +96,7 @@ class Workflow:
 
 
 def shutdown_command(namespace: str, run_id: str) -> str:
-    """The command that shuts the workflow of a run down, for whoever has the right to."""
+    """The command that shuts the workflow of a run down."""
     found = f"$(kubectl -n {namespace} get workflow -l {RUN_LABEL}={run_id} -o name)"
     return f'kubectl -n {namespace} patch {found} --type merge -p \'{{"spec":{{"shutdown":"Terminate"}}}}\''
 

@@ -14,7 +14,7 @@ from components.common.storage import FolderStorage
 from pipeline.cli.runs import runs
 from pipeline.kubeflow.client.api import Kfp
 from pipeline.kubeflow.client.pods import Pods
-from pipeline.kubeflow.client.runs import DELETED, Judged, RunRow, from_mlflow, from_statuses, latest
+from pipeline.kubeflow.client.runs import DELETED, ModelResult, RunRow, from_mlflow, from_statuses, latest
 from pipeline.kubeflow.runtime.step_status import StatusStore, StepStatus
 from tests.support.kfp_server import START, KfpServer
 from tests.support.kube_server import KubeServer
@@ -81,11 +81,11 @@ def test_latest_runs(
     )
     notebook.write(StepStatus("gate", 2.0, "done", line="gate: rejected: accuracy 0.9012 < 0.92"))
 
-    passed, rejected = Judged(0.9313, "passed"), Judged(0.9012, "rejected")
+    passed, rejected = ModelResult(0.9313, "passed"), ModelResult(0.9012, "rejected")
     rows = {
-        "begun": RunRow(ids["begun"], "begun", "PENDING", START, None, Judged()),
-        "stopped": RunRow(ids["stopped"], "stopped", "STOPPED", START, 60.0, Judged()),
-        "failed": RunRow(ids["failed"], "failed", "FAILED", START, 52.0, Judged()),
+        "begun": RunRow(ids["begun"], "begun", "PENDING", START, None, ModelResult()),
+        "stopped": RunRow(ids["stopped"], "stopped", "STOPPED", START, 60.0, ModelResult()),
+        "failed": RunRow(ids["failed"], "failed", "FAILED", START, 52.0, ModelResult()),
         "rejected": RunRow(ids["rejected"], "rejected", "SUCCEEDED", START, 88.0, rejected),
         "passed": RunRow(ids["passed"], "passed", "SUCCEEDED", START, 85.0, passed),
     }
@@ -97,7 +97,7 @@ def test_latest_runs(
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:s3cret@127.0.0.1:{free_port()}")  # it is away
     monkeypatch.setenv("FASHION_STATE_URL", "s3:///no-bucket")
-    assert [row.judged for row in latest(kfp, "e", 5)] == [Judged()] * 5
+    assert [row.result for row in latest(kfp, "e", 5)] == [ModelResult()] * 5
     result = CliRunner().invoke(runs, arguments)
     assert (result.exit_code, len(result.stderr.splitlines())) == (0, 1)
     assert "s3cret" not in result.stderr
@@ -107,8 +107,8 @@ def test_latest_runs(
 def test_runs_on_the_same_training_each_keep_their_verdict(trainings: Trainings) -> None:
     trainings.add(0.91, first="passed", second="rejected", halted="chosen")
     assert from_mlflow(["first", "second", "halted"]) == {
-        "first": Judged(0.91, "passed"),
-        "second": Judged(0.91, "rejected"),
+        "first": ModelResult(0.91, "passed"),
+        "second": ModelResult(0.91, "rejected"),
     }
 
 
@@ -116,7 +116,7 @@ def test_of_a_sweep_the_judged_candidate_has_the_say(trainings: Trainings) -> No
     trainings.add(0.93, sweep="claimed")
     trainings.add(0.92, sweep="rejected")
     trainings.add(0.94, sweep="claimed", other="passed")
-    assert from_mlflow(["sweep"]) == {"sweep": Judged(0.92, "rejected")}
+    assert from_mlflow(["sweep"]) == {"sweep": ModelResult(0.92, "rejected")}
 
 
 def test_mlflow_is_asked_twice_however_many_runs(
@@ -140,7 +140,7 @@ def test_mlflow_is_asked_twice_however_many_runs(
         known = from_mlflow(asked)
         searches = [path for path in paths if path.endswith("/search")]
     assert set(known) == set(asked)
-    assert (known["old19"], known["new13"]) == (Judged(0.92, "passed"), Judged(0.913, "passed"))
+    assert (known["old19"], known["new13"]) == (ModelResult(0.92, "passed"), ModelResult(0.913, "passed"))
     assert searches == ["experiments/search", "runs/search"]
     assert len(paths) == 2
 
@@ -160,12 +160,12 @@ def test_deleted_run_shows_so(trainings: Trainings) -> None:
     runs = {tuple(run.data.tags): run.info.run_id for run in trainings.client.search_runs(["1"])}
     trainings.client.delete_run(next(run_id for tags, run_id in runs.items() if "kubeflow_run.gone" in tags))
     assert from_mlflow(["gone", "again", "tried", "left"]) == {
-        "gone": Judged(None, DELETED),
-        "again": Judged(0.93, "passed"),
-        "left": Judged(0.93, "passed"),
+        "gone": ModelResult(None, DELETED),
+        "again": ModelResult(0.93, "passed"),
+        "left": ModelResult(0.93, "passed"),
     }
     trainings.client.delete_experiment("1")
-    assert from_mlflow(["left"]) == {"left": Judged(None, DELETED)}
+    assert from_mlflow(["left"]) == {"left": ModelResult(None, DELETED)}
 
 
 def test_only_the_notes_that_are_needed_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,7 +183,7 @@ def test_only_the_notes_that_are_needed_are_read(tmp_path: Path, monkeypatch: py
         return real(self, name)
 
     monkeypatch.setattr(FolderStorage, "read", noted)
-    assert from_statuses(Pods("kubeflow"), ["one", "two", "none"])["two"] == Judged(None, "passed")
+    assert from_statuses(Pods("kubeflow"), ["one", "two", "none"])["two"] == ModelResult(None, "passed")
     assert sorted(read) == [f"runs/{run}/{step}.json" for run in ("none", "one", "two") for step in NEEDED]
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from components.common.errors import ClusterError
 from pipeline.kubeflow.client.api import Kfp
+from pipeline.kubeflow.client.observe import Limits
 from pipeline.kubeflow.client.stop import stop
 from tests.support.json_server import Fault
 from tests.support.kfp_server import KfpServer
@@ -30,8 +31,8 @@ class Stopped:
 
     def stop(self, **options: Any) -> None:
         """Ends it, without a pause between two looks."""
-        options = {"poll_seconds": 0, "stop_seconds": 0.2, "start_seconds": 0, "grace_seconds": 0} | options
-        stop(self.kfp, self.run_id, self.said.append, **options)
+        limits = Limits(**{"poll": 0, "stop": 0.2, "start": 0, "grace": 0} | options)
+        stop(self.kfp, self.run_id, self.said.append, limits)
 
     @property
     def command(self) -> str:

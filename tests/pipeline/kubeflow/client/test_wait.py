@@ -10,10 +10,10 @@ from components.common.errors import ClusterError, ExitCode
 from pipeline.kubeflow.client.api import Kfp
 from pipeline.kubeflow.client.connection import UnreachableError
 from pipeline.kubeflow.client.diagnosis import Failure
-from pipeline.kubeflow.client.observe import Observer
+from pipeline.kubeflow.client.observe import Limits, Observer
 from pipeline.kubeflow.client.pods import Pods
 from pipeline.kubeflow.client.progress import StepState
-from pipeline.kubeflow.client.wait import Ended, watch
+from pipeline.kubeflow.client.wait import EndedRun, wait_until_ended
 from pipeline.kubeflow.runtime.step_status import StatusStore, StepStatus
 from tests.support.json_server import Fault
 from tests.support.kfp_server import KfpServer, replay
@@ -38,10 +38,10 @@ class Watched:
         self.changes: list[StepState] = []
         self.said: list[str] = []
 
-    def wait(self, timeout: float | None = None, **options: Any) -> Ended:
+    def wait(self, timeout: float | None = None, **options: Any) -> EndedRun:
         """Waits without a pause between two looks."""
-        given: dict[str, Any] = {"poll_seconds": 0, "patience": 0, "say": self.said.append} | options
-        return watch(self.kfp, self.run_id, self.changes.append, timeout, **given)
+        limits = Limits(**{"poll": 0, "patience": 0} | options)
+        return wait_until_ended(self.kfp, self.run_id, self.changes.append, timeout, limits, self.said.append)
 
     @property
     def told(self) -> list[str]:
@@ -229,7 +229,7 @@ def test_image_that_cannot_be_pulled_ends_the_wait(
     run = Watched(server, packages["one"], "passed")
     server.looks[run.run_id] = [40]
     with pytest.raises(ClusterError) as caught:
-        run.wait(start_seconds=0)
+        run.wait(start=0)
     assert caught.value.exit_code == ExitCode.CLUSTER
     assert str(caught.value).startswith(
         f"{name} cannot start, the image i cannot be pulled: {reason}: {NO_SUCH_IMAGE}"
@@ -246,7 +246,7 @@ def test_container_that_cannot_be_made_ends_the_wait(
     run = Watched(server, packages["one"], "passed")
     server.looks[run.run_id] = [40]
     with pytest.raises(ClusterError, match="train cannot start, its container cannot be made: Create"):
-        run.wait(start_seconds=0)
+        run.wait(start=0)
 
 
 def test_image_that_is_pulled_in_the_end(
@@ -256,14 +256,14 @@ def test_image_that_is_pulled_in_the_end(
     now = iter(range(0, 10_000, 60))
     clock = SimpleNamespace(monotonic=lambda: float(next(now)))
     monkeypatch.setattr("pipeline.kubeflow.client.observe.time", clock)
-    observer = Observer(Kfp(server.url), "id", print)
+    observer = Observer(Kfp(server.url), "id", print, Limits(start=150))
     waiting = main_container("Pending", waiting={"reason": "ErrImagePull", "message": NO_SUCH_IMAGE})
     kube.add_pod(f"{TRAIN}(0)", **waiting)
     pods = observer.pods.of_run("id")
-    assert [bool(observer.blocked(pods, 150)) for _ in range(3)] == [False, False, False]
+    assert [bool(observer.blocked(pods)) for _ in range(3)] == [False, False, False]
     kube.pods[0]["status"] = RUNNING
-    assert observer.blocked(observer.pods.of_run("id"), 150) is None
-    assert [bool(observer.blocked(pods, 150)) for _ in range(4)] == [False, False, False, True]
+    assert observer.blocked(observer.pods.of_run("id")) is None
+    assert [bool(observer.blocked(pods)) for _ in range(4)] == [False, False, False, True]
 
 
 TRACEBACK = """epoch 1
@@ -400,13 +400,13 @@ def test_argo_is_believed_where_kfp_does_not_come_to_an_end(
     run = Watched(server, packages["one"], "passed")
     server.looks[run.run_id] = [40]
     with pytest.raises(ClusterError, match="after 0 s"):
-        run.wait(timeout=0, grace_seconds=0)
+        run.wait(timeout=0, grace=0)
     kube.workflow = argo("Succeeded")
     with pytest.raises(ClusterError, match="after 0 s"):  # KFP may be a little behind
-        run.wait(timeout=0, grace_seconds=60)
+        run.wait(timeout=0, grace=60)
     if away:
         server.faults.append(Fault(run.run_id, 503, "gone", "text/plain", after=1))
-    ended = run.wait(grace_seconds=0.05 if away else 0)
+    ended = run.wait(grace=0.05 if away else 0)
     assert (ended.state, ended.seconds, ended.failure) == ("SUCCEEDED", 85.0, None)
     assert [(step.step, step.state) for step in ended.steps] == [
         (step, "done") for step in ("ingest", "train", "gate", "register", "finish")
@@ -421,7 +421,7 @@ def test_argo_is_believed_where_kfp_never_answers(
     run = Watched(server, packages["one"], "passed")
     server.faults.append(Fault(run.run_id, 503, "gone", "text/plain"))
     kube.workflow = argo("Succeeded")
-    ended = run.wait(grace_seconds=0)
+    ended = run.wait(grace=0)
     assert (ended.state, ended.seconds, ended.steps, ended.failure) == ("SUCCEEDED", 85.0, [], None)
 
 
@@ -432,12 +432,12 @@ def test_failure_that_argo_alone_knows(
     server.looks[run.run_id] = [30]
     kube.workflow = argo("Failed", "failed")
     kube.faults_of[f"{TRAIN}(1)"] = "OOMKilled"
-    ended = run.wait(grace_seconds=0)
+    ended = run.wait(grace=0)
     assert ended.state == "FAILED"
     assert ended.failure == Failure("train", "OOMKilled", "it had too little memory: --memory")
     assert ended.not_run == ["gate", "register"]
     kube.workflow["spec"] = {"activeDeadlineSeconds": 0}
-    assert run.wait(grace_seconds=0).state == "STOPPED"
+    assert run.wait(grace=0).state == "STOPPED"
 
 
 def test_while_kfp_is_away_argo_is_looked_at(
@@ -485,4 +485,4 @@ def test_time_is_up(server: KfpServer, kube: KubeServer, packages: dict[str, Pat
 
 def test_unknown_run(server: KfpServer) -> None:
     with pytest.raises(ClusterError, match="nope not found"):
-        watch(Kfp(server.url), "nope", print, poll_seconds=0)
+        wait_until_ended(Kfp(server.url), "nope", print, limits=Limits(poll=0))
