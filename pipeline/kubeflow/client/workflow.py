@@ -1,11 +1,12 @@
-"""Argo's workflow of a run: what really runs in the cluster, whatever KFP's API says of it or does not say.
+"""The Argo workflow of a run: what happens in the cluster, also when KFP's API does not know it.
 
-KFP's tasks are the workflow's nodes, copied by its persistence agent, which may be late or give up.
+KFP's tasks are copies of the workflow's nodes, made by its persistence agent: with a delay, or not at all.
 """
 
 from __future__ import annotations
 
 import re
+from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
 from types import SimpleNamespace
@@ -17,75 +18,69 @@ SHUTDOWN = {"spec": {"shutdown": "Terminate"}}
 """The merge patch that ends a workflow with all its pods, exit handlers included."""
 RUN_STATES = {"Succeeded": "SUCCEEDED", "Failed": "FAILED", "Error": "FAILED"}
 TASK_STATES = RUN_STATES | {"Running": "RUNNING", "Pending": "PENDING", "Skipped": "SKIPPED"}
-"""KFP's words for Argo's phases; a node that is left out because another failed has none."""
-_PREFIX = r"^(task '[^']*' errored: |main: Error \(exit code \d+\)(: |$))"
+"""KFP's states for Argo's phases; KFP has none for a node that is omitted because another failed."""
+_ERROR_PREFIX = r"^(task '[^']*' errored: |main: Error \(exit code \d+\)(: |$))"
 
 
 @dataclass(frozen=True)
 class Workflow:
-    """A workflow.
-
-    Args:
-        content: As Kubernetes gives it.
-    """
+    """An Argo workflow; `content` is the custom object."""
 
     content: dict[str, Any]
 
     @property
     def name(self) -> str:
-        """Its name."""
+        """Name of the custom object."""
         return str(self.content["metadata"]["name"])
 
     @property
     def run_id(self) -> str:
-        """KFP's id of its run."""
+        """KFP's id of the run."""
         return str(self.content["metadata"].get("labels", {}).get(RUN_LABEL, ""))
 
     @property
-    def end(self) -> str:
-        """KFP's word for its end; an empty text while it goes on."""
+    def final_state(self) -> str:
+        """The state of an ended workflow, in KFP's words; empty while it runs."""
         return RUN_STATES.get(self._status.get("phase", ""), "")
 
     @property
     def stopped(self) -> bool:
-        """Whether somebody ended it: KFP sets a deadline that is over, a shutdown is kubectl's or ours."""
+        """Whether somebody ended it: KFP sets a deadline of 0 s, kubectl and `shut_down` a shutdown."""
         spec = self.content.get("spec", {})
         return bool(spec.get("shutdown")) or spec.get("activeDeadlineSeconds") == 0
 
     @property
-    def faults(self) -> dict[str, str]:
-        """What Argo says of the pods that failed, were lost, or could not be made, by Argo's name of them."""
+    def pod_errors(self) -> dict[str, str]:
+        """Argo's messages about pods that failed, were deleted or could not be created, by node name."""
         return {
-            self._path(node): re.sub(_PREFIX, "", node.get("message", ""))
+            str(node["name"]).removeprefix(f"{self.name}."): re.sub(
+                _ERROR_PREFIX, "", node.get("message", "")
+            )
             for node in self._nodes
             if node.get("type") == "Pod" and node.get("phase") in ("Error", "Failed")
         }
 
     @property
     def has_running_pod(self) -> bool:
-        """Whether a pod of it runs."""
+        """Whether one of its pods is running."""
         return any(node.get("type") == "Pod" and node.get("phase") == "Running" for node in self._nodes)
 
-    def as_run(self, known: Any) -> Any:
-        """The run as KFP's API would show it if it knew what Argo knows.
+    def as_run(self, last_run: Any) -> Any:
+        """The run as KFP's API would show it if it were up to date.
 
         Args:
-            known: The run as KFP's API showed it last; without a pipeline if it never did.
+            last_run: The run as KFP's API showed it last; with nothing but its id if it never did.
         """
-        history = list(known.state_history or ())
+        run = copy(last_run)
+        run.state = self.final_state or last_run.state
         if self.stopped:
-            history.append(SimpleNamespace(state="CANCELING"))
-        tasks = [_task(node) for node in self._nodes]  # none where Argo keeps them elsewhere: it had too many
-        return SimpleNamespace(
-            run_id=known.run_id,
-            state=self.end or known.state,
-            state_history=history,
-            created_at=known.created_at or _time(self._status.get("startedAt")),
-            finished_at=_time(self._status.get("finishedAt")) or known.finished_at,
-            pipeline_spec=known.pipeline_spec,
-            runtime_config=known.runtime_config,
-            run_details=SimpleNamespace(task_details=tasks) if tasks else known.run_details,
-        )
+            run.state_history = [*(last_run.state_history or ()), SimpleNamespace(state="CANCELING")]
+        run.created_at = last_run.created_at or _time(self._status.get("startedAt"))
+        run.finished_at = _time(self._status.get("finishedAt")) or last_run.finished_at
+        tasks = [_task(node) for node in self._nodes]
+        if tasks:  # Argo stores the nodes of a large workflow elsewhere
+            run.run_details = SimpleNamespace(task_details=tasks)
+        return run
 
     @property
     def _status(self) -> dict[str, Any]:
@@ -95,14 +90,13 @@ class Workflow:
     def _nodes(self) -> list[dict[str, Any]]:
         return list((self._status.get("nodes") or {}).values())
 
-    def _path(self, node: dict[str, Any]) -> str:
-        return str(node["name"]).removeprefix(f"{self.name}.")
-
 
 def shutdown_command(namespace: str, run_id: str) -> str:
-    """The command that shuts the workflow of a run down, for whoever has the right to."""
-    found = f"$(kubectl -n {namespace} get workflow -l {RUN_LABEL}={run_id} -o name)"
-    return f'kubectl -n {namespace} patch {found} --type merge -p \'{{"spec":{{"shutdown":"Terminate"}}}}\''
+    """The kubectl command that shuts the workflow of a run down."""
+    workflow = f"$(kubectl -n {namespace} get workflow -l {RUN_LABEL}={run_id} -o name)"
+    return (
+        f'kubectl -n {namespace} patch {workflow} --type merge -p \'{{"spec":{{"shutdown":"Terminate"}}}}\''
+    )
 
 
 def _task(node: dict[str, Any]) -> Any:
