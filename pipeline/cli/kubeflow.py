@@ -1,4 +1,4 @@
-"""The commands that run or compile the Kubeflow pipeline."""
+"""The commands that compile the Kubeflow pipeline, or run it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from tabulate import tabulate
 
 from components.common.errors import PipelineError
 from pipeline.cli.options import (
@@ -13,19 +14,17 @@ from pipeline.cli.options import (
     cluster_options,
     connect,
     connection_options,
-    run_options,
-    what_options,
+    pipeline_options,
+    submission_options,
 )
 from pipeline.cli.waiting import timeout_option, wait_for
 from pipeline.project import project_root
 
 
 @click.command("run-local")
-@what_options
+@pipeline_options
 def run_local(params: tuple[str, ...], candidates: tuple[str, ...], no_cache: bool) -> None:
     """Runs the Kubeflow pipeline on this machine, in KFP's own local runner."""
-    from tabulate import tabulate
-
     from pipeline.data.dataset import obtain
     from pipeline.kubeflow.local.runner import LOG
     from pipeline.kubeflow.local.runner import run_local as run
@@ -39,14 +38,16 @@ def run_local(params: tuple[str, ...], candidates: tuple[str, ...], no_cache: bo
     ]
     click.echo("\n" + tabulate(rows, ("step", "", "time", "result"), disable_numparse=True))
     if not result.succeeded:
-        raise PipelineError(result.headline, f"all that KFP said is in outputs/kubeflow/{LOG}")
+        raise PipelineError(result.headline, f"KFP's whole log is in outputs/kubeflow/{LOG}")
     click.echo(f"\n{result.headline}")
 
 
 @click.command("compile")
 @cluster_options
-@click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="Another default.")
-@click.option("--sweep", is_flag=True, help="The sweep instead of the one training.")
+@click.option(
+    "--param", "params", multiple=True, metavar="NAME=VALUE", help="Another default of a pipeline argument."
+)
+@click.option("--sweep", is_flag=True, help="The sweep pipeline instead of the train pipeline.")
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -61,7 +62,7 @@ def compile_(params: tuple[str, ...], sweep: bool, output: Path | None, **option
     root = project_root()
     cluster = cluster_of(options)
     arguments = pipeline_arguments(root, load(root / "params.yaml"), params)
-    if arguments["remote"]:  # else whoever uploads the file fills it in
+    if arguments["remote"]:  # otherwise it is filled in when a run is started in KFP's UI
         check_remote(arguments["remote"])
     path = output or root / "build" / ("sweep.yaml" if sweep else "pipeline.yaml")
     compile_pipeline(path, "sweep" if sweep else "train", cluster, arguments)
@@ -71,24 +72,17 @@ def compile_(params: tuple[str, ...], sweep: bool, output: Path | None, **option
 @click.command()
 @connection_options
 @cluster_options
-@run_options
-@click.option("--wait", is_flag=True, help="Show each step until the end; exit 1 when the run fails.")
+@submission_options
+@click.option("--wait", is_flag=True, help="Print each step until the run has ended; exit 1 if it failed.")
 @timeout_option
-def submit(wait: bool, timeout: float | None, **options: Any) -> None:
+def submit(wait: bool, timeout: float | None, name: str | None, **options: Any) -> None:
     """Runs the pipeline on a cluster with Kubeflow Pipelines."""
     from pipeline.kubeflow.client.submission import dated, prepare
 
     cluster = cluster_of(options)
     kfp, experiment = connect(options)
-    with prepare(project_root(), cluster, options["params"], options["candidates"]) as submission:
-        run = kfp.submit(
-            submission.package,
-            options["name"] or dated(submission.title),
-            experiment,
-            submission.arguments,
-            cached=not options["no_cache"],
-            service_account=options["service_account"],
-        )
+    submission = prepare(project_root(), cluster, **options)
+    run = kfp.submit(submission, name or dated(submission.title), experiment)
     click.echo(f"{run.name}\n{run.url}")
     if wait:
         wait_for(kfp, run.run_id, timeout)

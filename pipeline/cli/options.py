@@ -1,15 +1,16 @@
-"""The options of the commands that talk to a cluster, and what they make together."""
+"""Options that several commands share, and the objects that they describe."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
 from components.common.errors import ParameterError
+from pipeline.kubeflow.client.api import Kfp
 from pipeline.kubeflow.definition.image import choose_image
 from pipeline.kubeflow.definition.resources import (
     RETRY_WINDOW,
@@ -19,19 +20,20 @@ from pipeline.kubeflow.definition.resources import (
     parse_toleration,
 )
 
-if TYPE_CHECKING:
-    from pipeline.kubeflow.client.api import Kfp
-
 EXPERIMENT = "fashion-mnist"
 CPU, MEMORY = r"(\d*\.)?\d+m?", r"\d+([EPTGMK]i?)?"
-"""Amounts as Kubernetes writes them, as far as KFP takes them."""
-UNITS: dict[str, float] = {"m": 1e-3} | {
-    letter + i: base**power
-    for power, letter in enumerate(("", *"KMGTPE"))
-    for i, base in (("", 1000.0), ("i", 1024.0))
-}
+"""Those quantities of Kubernetes that KFP accepts."""
 GPUS = click.IntRange(0, 1024)
-F = TypeVar("F", bound=Callable[..., Any])
+Command = TypeVar("Command", bound=Callable[..., Any])
+Option = Callable[[Command], Command]
+
+
+def _cluster_option(flag: str, field: str, **settings: Any) -> Option[Any]:
+    """An option whose default is that of a field of `Cluster`."""
+    default = getattr(Cluster(image=""), field)
+    default = ":".join(default) if isinstance(default, tuple) else default
+    return click.option(flag, field, default=default, show_default=True, **settings)
+
 
 _CONNECTION = (
     click.option("--host", metavar="URL", help="KFP's address. [default: KFP_HOST]"),
@@ -43,67 +45,43 @@ _CONNECTION = (
         help="A file that holds a bearer token.",
     ),
 )
-_DEFAULT = Cluster(image="")
 _CLUSTER = (
     click.option("--image", help="By digest or commit. [default: FASHION_IMAGE, or this commit's]"),
-    click.option(
-        "--gpu",
-        "gpus",
-        type=GPUS,
-        default=_DEFAULT.gpus,
-        show_default=True,
-        metavar="N",
-        help="GPUs of a training pod.",
-    ),
-    click.option(
-        "--accelerator", default=_DEFAULT.accelerator, show_default=True, help="The GPU's resource name."
-    ),
+    _cluster_option("--gpu", "gpus", type=GPUS, metavar="N", help="GPUs of a training pod."),
+    _cluster_option("--accelerator", "accelerator", help="The GPU's resource name."),
     click.option(
         "--node-selector",
         multiple=True,
         metavar="LABEL=VALUE",
-        help="Of the training pod's node; none for any node. [default: NVIDIA's label, where there are GPUs]",
+        help="Of the training pod; none for any node. [default: NVIDIA's label, with GPUs]",
     ),
     click.option(
         "--toleration",
         multiple=True,
         metavar="KEY[=VALUE][:EFFECT]",
-        help="Of a taint of that node; none for none. [default: the accelerator's, where there are GPUs]",
+        help="Of the training pod; none for no toleration. [default: the accelerator's, with GPUs]",
     ),
-    click.option(
-        "--cpu",
-        default=":".join(_DEFAULT.cpu),
-        show_default=True,
-        metavar="LEAST[:MOST]",
-        help="CPUs of a training pod.",
-    ),
-    click.option(
-        "--memory",
-        default=":".join(_DEFAULT.memory),
-        show_default=True,
-        metavar="LEAST[:MOST]",
-        help="Memory of a training pod.",
-    ),
-    click.option("--shared-memory", default=_DEFAULT.shared_memory, show_default=True, help="Its /dev/shm."),
-    click.option(
+    _cluster_option("--cpu", "cpu", metavar="REQUEST[:LIMIT]", help="CPUs of a training pod."),
+    _cluster_option("--memory", "memory", metavar="REQUEST[:LIMIT]", help="Memory of a training pod."),
+    _cluster_option("--shared-memory", "shared_memory", help="Size of /dev/shm of a training pod."),
+    _cluster_option(
         "--time-limit",
+        "time_limit",
         type=click.IntRange(1, RETRY_WINDOW),
-        default=_DEFAULT.time_limit,
-        show_default=True,
         metavar="SECONDS",
-        help="After which a training pod is ended.",
+        help="A training pod is ended after this time.",
     ),
-    click.option(
-        "--retries",
-        type=click.IntRange(0, 100),
-        default=_DEFAULT.retries,
-        show_default=True,
-        help="Of a step whose node was lost.",
+    _cluster_option(
+        "--retries", "retries", type=click.IntRange(0, 100), help="Retries of a step whose node was lost."
     ),
 )
-_WHAT = (
+_PIPELINE = (
     click.option(
-        "--param", "params", multiple=True, metavar="NAME=VALUE", help="Of an argument, or of params.yaml."
+        "--param",
+        "params",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="A pipeline argument, or a parameter of params.yaml.",
     ),
     click.option(
         "--sweep",
@@ -114,15 +92,15 @@ _WHAT = (
     ),
     click.option("--no-cache", is_flag=True, help="Run every step anew."),
 )
-_RUN = (
-    *_WHAT,
+_SUBMISSION = (
+    *_PIPELINE,
     click.option("--service-account", help="Of the runs' pods. [default: the server's choice]"),
-    click.option("--name", help="What to call it."),
+    click.option("--name", help="Name of the run or schedule."),
 )
 
 
-def _all(options: Sequence[Callable[[F], F]]) -> Callable[[F], F]:
-    def decorate(command: F) -> F:
+def _all(options: Sequence[Option[Any]]) -> Option[Any]:
+    def decorate(command: Command) -> Command:
         for option in reversed(options):
             command = option(command)
         return command
@@ -133,74 +111,66 @@ def _all(options: Sequence[Callable[[F], F]]) -> Callable[[F], F]:
 connection_options = _all(_CONNECTION)
 """Which KFP, and which experiment on it."""
 cluster_options = _all(_CLUSTER)
-"""What a submission asks the cluster for."""
-what_options = _all(_WHAT)
-"""What to run, wherever it runs."""
-run_options = _all(_RUN)
+"""What the pods request from the cluster."""
+pipeline_options = _all(_PIPELINE)
+"""What to run, locally or on a cluster."""
+submission_options = _all(_SUBMISSION)
 """What to run on a cluster."""
 
 
 def connect(options: dict[str, Any]) -> tuple[Kfp, str]:
-    """Takes the connection's options out of a command's, and makes the connection.
+    """Connects to KFP; returns its API and the experiment.
 
     Args:
-        options: The command's options. What they do not name, the command's group may have named.
-
-    Returns:
-        The server, and the experiment.
+        options: The command's options, from which those of the connection are removed. An option that is not
+            given is taken from the command's group.
 
     Raises:
-        ClusterError: There is no such server, it refuses the token, or has no such namespace.
+        ClusterError: The server cannot be reached, refuses the token, or has no such namespace.
     """
-    from pipeline.kubeflow.client.api import Kfp
-
     group = click.get_current_context().parent
-    above = group.params if group else {}
+    group_options = group.params if group else {}
     names = ("host", "namespace", "token_file", "experiment")
-    host, namespace, token_file, experiment = (options.pop(name) or above.get(name) for name in names)
+    host, namespace, token_file, experiment = (options.pop(name) or group_options.get(name) for name in names)
     return Kfp(host or "", namespace or "", token_file), experiment or EXPERIMENT
 
 
 def cluster_of(options: dict[str, Any]) -> Cluster:
-    """Takes the cluster's options out of a command's.
+    """What the pods request, from a command's options, from which those of the cluster are removed.
 
     Raises:
-        ParameterError: One of them is none.
+        ParameterError: An option has an invalid value.
     """
     image, gpus = options.pop("image"), options.pop("gpus")
-    labels, taints = options.pop("node_selector"), options.pop("toleration")
+    labels, tolerations = options.pop("node_selector"), options.pop("toleration")
     return Cluster(
         image=choose_image(image or "", gpus),
         gpus=gpus,
         accelerator=check_accelerator(options.pop("accelerator")),
-        node_selector=dict(map(parse_label, _unless_none(labels))) if labels else None,
-        tolerations=tuple(map(parse_toleration, _unless_none(taints))) if taints else None,
-        cpu=_range("--cpu", options.pop("cpu"), CPU),
-        memory=_range("--memory", options.pop("memory"), MEMORY),
-        shared_memory=_range("--shared-memory", options.pop("shared_memory"), MEMORY)[0],
+        node_selector=dict(map(parse_label, _without_none(labels))) if labels else None,
+        tolerations=tuple(map(parse_toleration, _without_none(tolerations))) if tolerations else None,
+        cpu=_request_and_limit("--cpu", options.pop("cpu"), CPU),
+        memory=_request_and_limit("--memory", options.pop("memory"), MEMORY),
+        shared_memory=_request_and_limit("--shared-memory", options.pop("shared_memory"), MEMORY)[0],
         time_limit=options.pop("time_limit"),
         retries=options.pop("retries"),
     )
 
 
-def _unless_none(values: Sequence[str]) -> Sequence[str]:
+def _without_none(values: Sequence[str]) -> Sequence[str]:
     return () if tuple(values) == ("none",) else values
 
 
-def _range(option: str, text: str, pattern: str) -> tuple[str, str]:
-    """Reads `LEAST[:MOST]`; with one amount, that is both."""
-    least, colon, most = text.partition(":")
-    amounts = (least, most if colon else least)
+def _request_and_limit(option: str, text: str, pattern: str) -> tuple[str, str]:
+    """Reads `REQUEST[:LIMIT]`; a single quantity is both."""
+    from kubernetes.utils.quantity import parse_quantity
+
+    request, colon, limit = text.partition(":")
+    quantities = (request, limit if colon else request)
     example = "for example 500m:4" if pattern == CPU else "for example 4Gi:8Gi"
-    for amount in amounts:
-        if not re.fullmatch(pattern, amount):
-            raise ParameterError(f"{option} {text!r}: {amount!r} is no amount", example)
-    if _number(amounts[0]) > _number(amounts[1]):
-        raise ParameterError(f"{option} {text!r}: the least is more than the most", example)
-    return amounts
-
-
-def _number(amount: str) -> float:
-    digits = re.match(r"[\d.]+", amount)
-    size = digits[0] if digits else ""
-    return float(size) * UNITS[amount.removeprefix(size)]
+    for quantity in quantities:
+        if not re.fullmatch(pattern, quantity):
+            raise ParameterError(f"{option} {text!r}: {quantity!r} is no quantity", example)
+    if parse_quantity(quantities[0]) > parse_quantity(quantities[1]):
+        raise ParameterError(f"{option} {text!r}: the request is more than the limit", example)
+    return quantities

@@ -5,22 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import click
+from tabulate import tabulate
 
 from pipeline.cli.options import connect, connection_options
 from pipeline.cli.waiting import WaitInterrupted, duration, timeout_option, wait_for
+from pipeline.kubeflow.client.runs import latest
+from pipeline.kubeflow.client.stop import stop
 
 
 @click.group(invoke_without_command=True)
 @connection_options
 @click.option("--limit", type=click.IntRange(1, 100), default=10, show_default=True, help="How many.")
 def runs(limit: int, **options: Any) -> None:
-    """Prints the latest runs on the cluster; with accuracy and verdict from MLflow or the steps' statuses."""
+    """Prints the latest runs on the cluster, with accuracy and verdict from MLflow or the step statuses."""
     if click.get_current_context().invoked_subcommand:
         return
-    from tabulate import tabulate
-
-    from pipeline.kubeflow.client.runs import latest
-
     rows = []
     for run in latest(*connect(options), limit):
         accuracy = run.result.accuracy
@@ -44,7 +43,7 @@ def runs(limit: int, **options: Any) -> None:
 @connection_options
 @timeout_option
 def runs_wait(run_id: str, timeout: float | None, **options: Any) -> None:
-    """Shows each step of a run until its end; exits 1 when it fails."""
+    """Prints each step of a run until the run has ended; exits 1 if it failed."""
     wait_for(connect(options)[0], run_id, timeout)
 
 
@@ -52,9 +51,7 @@ def runs_wait(run_id: str, timeout: float | None, **options: Any) -> None:
 @click.argument("run_id")
 @connection_options
 def runs_stop(run_id: str, **options: Any) -> None:
-    """Ends a run, and waits until it has ended; a run whose pods cannot start is shut down."""
-    from pipeline.kubeflow.client.stop import stop
-
+    """Terminates a run, and waits until it has ended; if its pods cannot start, its workflow is shut down."""
     try:
         stop(connect(options)[0], run_id, click.echo)
     except KeyboardInterrupt:

@@ -1,6 +1,7 @@
 """Fixtures of the tests that talk to KFP: `pytest_plugins = ("tests.support.kfp_fixtures",)`."""
 
 # mypy: disable-error-code="untyped-decorator"
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,9 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from components.common.errors import ClusterError, ExitCode
+from pipeline.kubeflow.client.api import Kfp, SubmittedRun
+from pipeline.kubeflow.client.submission import Submission, read_package
 from tests.support.json_server import serving
 from tests.support.kfp_server import KfpServer
 from tests.support.kube_server import KubeServer
@@ -37,6 +41,31 @@ def fashion(command: click.Command, *arguments: str) -> str:
     if result.exception:
         raise result.exception
     return result.output
+
+
+def start_run(
+    kfp: Kfp,
+    package: Path,
+    name: str,
+    experiment: str,
+    arguments: dict[str, Any],
+    cached: bool = True,
+    service_account: str | None = None,
+) -> SubmittedRun:
+    """Starts a run of a compiled pipeline."""
+    return kfp.submit(Submission(read_package(package, cached), arguments, service_account), name, experiment)
+
+
+def connection_error(host: str, **options: Any) -> ClusterError:
+    """The error of a connection that fails, within seconds."""
+    since = time.monotonic()
+    with pytest.raises(ClusterError) as caught:
+        Kfp(host, **options)
+    assert time.monotonic() - since < 3
+    assert caught.value.exit_code == ExitCode.CLUSTER
+    assert caught.value.hint
+    assert "\n" not in str(caught.value) + caught.value.hint
+    return caught.value
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
-"""KFP's API: each fault is one line, with what to do.
+"""The client of KFP's API: each failure is a one-line error with a hint.
 
-The calls go through KFP's generated client, `kfp_server_api`. `kfp.Client`, which wraps it, asks a silent
-server for half a minute, waits without end where one hangs, keeps a namespace in the user's home, and
-overrides the caching of the outermost tasks alone.
+It uses KFP's generated client, `kfp_server_api`. `kfp.Client`, which wraps that, retries an unreachable
+server for half a minute, has no timeout, stores a namespace in the user's home, and overrides caching of the
+outermost tasks only.
 """
 
 from __future__ import annotations
@@ -11,23 +11,25 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from components.common.errors import ClusterError, redacted
-from pipeline.kubeflow.client.connection import ANSWER_SECONDS, CONNECT_SECONDS, Server, address, ca_bundle
+from pipeline.kubeflow.client.connection import ANSWER_SECONDS, CONNECT_SECONDS, Server, ca_bundle, server_url
 from pipeline.kubeflow.client.pods import namespace_exists
 
+if TYPE_CHECKING:
+    from pipeline.kubeflow.client.submission import Submission
+
 NAMESPACE = "kubeflow"
-"""The namespace of the runs' pods, unless several users share the KFP."""
-ENDED = frozenset(("SUCCEEDED", "FAILED", "SKIPPED", "CANCELED"))
-"""Final states of a run."""
+"""Where the pods of runs are, on a single-user KFP."""
+FINAL_STATES = frozenset(("SUCCEEDED", "FAILED", "SKIPPED", "CANCELED"))
 CANCELING = "CANCELING"
-"""The state of a run that was stopped, until its exit handler has run."""
+"""The state of a terminated run until its exit handler has run."""
 
 
 @dataclass(frozen=True)
-class Submitted:
-    """A run that KFP has accepted."""
+class SubmittedRun:
+    """A run that KFP has accepted; `url` is its page in KFP's UI."""
 
     run_id: str
     name: str
@@ -38,21 +40,20 @@ class Kfp:
     """KFP's API.
 
     Args:
-        host: Its address, as in a browser. Empty: KFP_HOST.
-        namespace: The namespace of the runs' pods; on a KFP that several users share, the user's.
-        token_file: A file with a bearer token, read for each call, since such tokens expire soon.
+        host: URL of KFP, as in a browser. Empty: KFP_HOST.
+        namespace: On a multi-user KFP the user's; else the one in which the pods of runs are.
+        token_file: A file with a bearer token, read again for each call, since such tokens expire soon.
 
     Raises:
-        ClusterError: There is no such server, it refuses the token, or has no such namespace.
+        ClusterError: The server cannot be reached, refuses the token, or has no such namespace.
     """
 
     def __init__(self, host: str = "", namespace: str = "", token_file: Path | None = None) -> None:
         import kfp_server_api
         from requests.utils import get_environ_proxies, select_proxy
 
-        self.server = Server(address(host), token_file)
+        self.server = Server(server_url(host), token_file)
         self.host = self.server.host
-        self.multi_user = self.server.probe()
         configuration = kfp_server_api.Configuration(host=self.host)
         configuration.ssl_ca_cert = ca_bundle()
         configuration.proxy = select_proxy(self.host, get_environ_proxies(self.host))
@@ -65,19 +66,15 @@ class Kfp:
         self.experiments = kfp_server_api.ExperimentServiceApi(self._client)
         self.runs = kfp_server_api.RunServiceApi(self._client)
         self.recurring_runs = kfp_server_api.RecurringRunServiceApi(self._client)
+        self.multi_user = self._is_multi_user()
         self.namespace = self._check_namespace(namespace)
 
     def call(self, method: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-        """Makes a call of the API, within seconds.
-
-        Args:
-            method: A method of `experiments`, `runs` or `recurring_runs`.
-            arguments: Its arguments.
-            options: Its options.
+        """Calls a method of `experiments`, `runs` or `recurring_runs`, with a timeout.
 
         Raises:
             UnreachableError: The server does not answer.
-            ClusterError: It refuses the call.
+            ClusterError: The server refuses the call.
         """
         from kfp_server_api import ApiException
         from urllib3.exceptions import HTTPError
@@ -87,47 +84,45 @@ class Kfp:
         except HTTPError as error:
             raise self.server.unreachable(type(error).__name__) from None
         except ApiException as error:
-            raise self.server.refusal(error.status, error.body or "") from None
+            raise self.server.error_of(error.status, error.body or "") from None
+        except AttributeError as error:
+            # The client's error for an untrusted certificate has no body, which it fails to decode.
+            if not isinstance(error.__context__, ApiException):
+                raise
+            raise self.server.untrusted() from None
         if "json" not in self._client.last_response.getheader("content-type", ""):
-            raise self.server.foreign(200)
+            raise self.server.not_kfp(200)
         return result
 
-    def submit(
-        self,
-        package: Path,
-        name: str,
-        experiment: str,
-        arguments: dict[str, Any],
-        cached: bool = True,
-        service_account: str | None = None,
-    ) -> Submitted:
+    def submit(self, submission: Submission, name: str, experiment: str) -> SubmittedRun:
         """Starts a run.
-
-        Args:
-            package: The compiled pipeline.
-            name: What to call the run.
-            experiment: The experiment's name; it is made if there is none.
-            arguments: The pipeline's arguments.
-            cached: Whether steps may be served from the cache, where their own settings let them.
-            service_account: Of the run's pods. None: the server's choice.
 
         Raises:
             ClusterError: KFP refuses the run.
         """
-        from kfp_server_api import V2beta1Run, V2beta1RuntimeConfig
+        from kfp_server_api import V2beta1Run
 
-        run = V2beta1Run(
-            experiment_id=self.experiment_id(experiment, create=True),
-            display_name=name,
-            pipeline_spec=read_package(package, cached),
-            runtime_config=V2beta1RuntimeConfig(parameters=arguments),
-            service_account=service_account,
-        )
+        run = V2beta1Run(**self.request_fields(submission, name, experiment))
         created = self.call(self.runs.run_service_create_run, run)
-        return Submitted(created.run_id, name, self.url(created.run_id))
+        return SubmittedRun(created.run_id, name, self.url(created.run_id))
+
+    def request_fields(self, submission: Submission, name: str, experiment: str) -> dict[str, Any]:
+        """What the requests for a run and for a recurring run have in common.
+
+        The experiment is created if it does not exist.
+        """
+        from kfp_server_api import V2beta1RuntimeConfig
+
+        return {
+            "experiment_id": self.experiment_id(experiment, create=True),
+            "display_name": name,
+            "pipeline_spec": submission.pipeline_spec,
+            "runtime_config": V2beta1RuntimeConfig(parameters=submission.arguments),
+            "service_account": submission.service_account,
+        }
 
     def url(self, run_id: str) -> str:
-        """The address of a run in KFP's UI."""
+        """URL of a run in KFP's UI."""
         return f"{redacted(self.host)}/#/runs/details/{run_id}"
 
     def run(self, run_id: str) -> Any:
@@ -135,91 +130,80 @@ class Kfp:
         return self.call(self.runs.run_service_get_run, run_id)
 
     def latest_runs(self, experiment: str, limit: int) -> list[Any]:
-        """The latest runs of an experiment, the newest first; none if there is no such experiment."""
-        found = self.experiment_id(experiment)
-        if not found:
+        """The latest runs of an experiment, newest first; empty if the experiment does not exist."""
+        experiment_id = self.experiment_id(experiment)
+        if not experiment_id:
             return []
-        page = self.call(
-            self.runs.run_service_list_runs,
-            experiment_id=found,
-            page_size=limit,
-            sort_by="created_at desc",
-        )
+        options = {"page_size": limit, "sort_by": "created_at desc"}
+        page = self.call(self.runs.run_service_list_runs, experiment_id=experiment_id, **options)
         return page.runs or []
 
-    def stop(self, run_id: str) -> None:
-        """Asks for the end of a run, which takes a while; nothing happens if it is ending already.
+    def terminate(self, run_id: str) -> None:
+        """Asks KFP to terminate a run, which takes a while; does nothing if it is terminating already.
 
         Raises:
             ClusterError: There is no such run, or it has ended.
         """
         state = self.run(run_id).state
-        if state in ENDED:
+        if state in FINAL_STATES:
             raise ClusterError(f"the run {run_id} has ended ({state.lower()})", "there is nothing to stop")
-        if state == CANCELING:  # KFP would answer that it finds no such run
+        if state == CANCELING:  # KFP would answer that there is no such run
             return
         try:
             self.call(self.runs.run_service_terminate_run, run_id)
         except ClusterError:
-            if self.run(run_id).state not in (CANCELING, *ENDED):  # else it has ended meanwhile
+            if self.run(run_id).state not in (CANCELING, *FINAL_STATES):  # else it has ended meanwhile
                 raise
 
     def experiment_id(self, name: str, create: bool = False) -> str:
-        """The id of an experiment; empty if there is none and it is not to be created."""
+        """The id of an experiment; empty if it does not exist and `create` is false."""
         from kfp_server_api import V2beta1Experiment
 
-        options = {"namespace": self.namespace} if self.multi_user else {}  # else it would be ignored
-        same = {"operation": "EQUALS", "key": "display_name", "string_value": name}
+        options = {"namespace": self.namespace} if self.multi_user else {}  # a single-user KFP ignores it
+        predicate = {"operation": "EQUALS", "key": "display_name", "string_value": name}
         page = self.call(
             self.experiments.experiment_service_list_experiments,
-            filter=json.dumps({"predicates": [same]}),
+            filter=json.dumps({"predicates": [predicate]}),
             **options,
         )
         if page.experiments:
             return str(page.experiments[0].experiment_id)
         if not create:
             return ""
-        wanted = V2beta1Experiment(display_name=name, **options)
-        made = self.call(self.experiments.experiment_service_create_experiment, wanted)
-        return str(made.experiment_id)
+        experiment = V2beta1Experiment(display_name=name, **options)
+        created = self.call(self.experiments.experiment_service_create_experiment, experiment)
+        return str(created.experiment_id)
+
+    def _is_multi_user(self) -> bool:
+        from kfp_server_api import HealthzServiceApi
+
+        try:
+            health = self.call(HealthzServiceApi(self._client).healthz_service_get_healthz)
+        except TypeError:  # the response is JSON, but no object
+            raise self.server.not_kfp(200) from None
+        if health.multi_user is None:
+            raise self.server.not_kfp(200)
+        return bool(health.multi_user)
 
     def _check_namespace(self, name: str) -> str:
         if self.multi_user:
             if not name:
                 raise ClusterError(
-                    f"several users share KFP at {self.host}", "name your namespace: --namespace NAME"
+                    f"several users share KFP at {self.host}", "give your namespace: --namespace NAME"
                 )
             self.call(self.experiments.experiment_service_list_experiments, page_size=1, namespace=name)
         elif name and name != NAMESPACE:
-            known = namespace_exists(name)
-            if known is None:
+            exists = namespace_exists(name)
+            if exists is None:
                 raise ClusterError(
-                    f"KFP at {self.host} has one namespace, and does not tell whether it is {name!r}",
+                    f"KFP at {self.host} has only one namespace, and it is unknown whether that is {name!r}",
                     "leave --namespace out, or set KUBECONFIG for its cluster",
                 )
-            if not known:
+            if not exists:
                 raise ClusterError(
-                    f"there is no namespace {name!r}", f"leave --namespace out for the usual {NAMESPACE!r}"
+                    f"there is no namespace {name!r}", f"leave --namespace out for the default, {NAMESPACE!r}"
                 )
         return name or NAMESPACE
 
     def _set_token(self, configuration: Any) -> None:
         configuration.api_key["authorization"] = self.server.token()
-
-
-def read_package(path: Path, cached: bool = True) -> dict[str, Any]:
-    """A compiled pipeline as KFP's API takes it.
-
-    Args:
-        path: The YAML file: the pipeline, and what it asks of Kubernetes.
-        cached: False: no step is served from the cache, in no loop and under no condition either.
-    """
-    import yaml  # type: ignore[import-untyped]  # KFP writes it; other readers take some texts for numbers
-
-    pipeline, *platform = yaml.safe_load_all(path.read_text(encoding="utf-8"))
-    if not cached:
-        components = (pipeline["root"], *pipeline.get("components", {}).values())
-        for component in components:
-            for task in component.get("dag", {}).get("tasks", {}).values():
-                task["cachingOptions"] = {}
-    return {"pipeline_spec": pipeline, "platform_spec": platform[0]} if platform else pipeline

@@ -1,4 +1,4 @@
-"""The connection to KFP's server: whether it answers, whether it is KFP, and what its refusals mean."""
+"""The server at KFP's URL: its address, its token, and errors for what can go wrong with it."""
 
 from __future__ import annotations
 
@@ -13,25 +13,30 @@ from components.common.errors import ClusterError
 
 CONNECT_SECONDS, ANSWER_SECONDS = 4, 30
 CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
-LONGEST_MESSAGE = 400
+MAX_MESSAGE_LENGTH = 400
 
 
 class UnreachableError(ClusterError):
-    """The server does not answer now; it may, later."""
+    """The server does not answer now; it may later."""
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server, and the file of its bearer token, read for each call, since such tokens expire soon."""
+    """A server.
+
+    Args:
+        host: Its URL.
+        token_file: A file with a bearer token, read again for each call, since such tokens expire soon.
+    """
 
     host: str
     token_file: Path | None = None
 
     def token(self) -> str:
-        """The bearer token, empty without a token file.
+        """The bearer token; empty without a token file.
 
         Raises:
-            ClusterError: The file does not hold a token.
+            ClusterError: The file cannot be read, or holds no token.
         """
         if not self.token_file:
             return ""
@@ -39,93 +44,62 @@ class Server:
             token = self.token_file.read_text(encoding="utf-8").strip()
         except (OSError, ValueError):
             raise ClusterError(
-                f"the token file {self.token_file} cannot be read", "name a file: --token-file FILE"
+                f"the token file {self.token_file} cannot be read", "give another file: --token-file FILE"
             ) from None
         if not re.fullmatch(r"[\x21-\x7e]+", token):
             raise ClusterError(
-                f"{self.token_file} does not hold a token", "it must hold the token alone, in one line"
+                f"{self.token_file} does not hold a token", "it must hold only the token, in one line"
             )
         return token
 
-    def probe(self) -> bool:
-        """Asks, in seconds, whether this is KFP; returns whether several users share it.
-
-        Raises:
-            ClusterError: It is not KFP, does not answer, or refuses the token.
-        """
-        import requests
-
-        token = self.token()
-
-        def authorize(request: requests.PreparedRequest) -> requests.PreparedRequest:
-            if token:
-                request.headers["Authorization"] = f"Bearer {token}"
-            return request
-
-        try:
-            response = requests.get(
-                f"{self.host}/apis/v2beta1/healthz",
-                auth=authorize,
-                timeout=(CONNECT_SECONDS, ANSWER_SECONDS),
-                allow_redirects=False,
-                verify=ca_bundle() or True,
-            )
-        except requests.exceptions.SSLError:
-            raise ClusterError(
-                f"the certificate of {self.host} is not trusted",
-                f"name the file of its certificate authority in {CA_VARIABLES[0]}",
-            ) from None
-        except requests.RequestException as error:
-            raise self.unreachable(type(error).__name__) from None
-        try:
-            content = response.json()
-        except ValueError:
-            content = None
-        if response.ok and isinstance(content, dict) and "multi_user" in content:
-            return bool(content["multi_user"])
-        if response.status_code in (401, 403) or response.status_code >= 500:
-            raise self.refusal(response.status_code, response.text)
-        raise self.foreign(response.status_code)
+    def untrusted(self) -> ClusterError:
+        """The error for a certificate that is not trusted."""
+        return ClusterError(
+            f"the certificate of {self.host} is not trusted",
+            f"set {CA_VARIABLES[0]} to the file of its certificate authority",
+        )
 
     def unreachable(self, reason: str) -> UnreachableError:
         """The error for a server that does not answer."""
         return UnreachableError(
             f"KFP at {self.host} cannot be reached ({reason})",
-            "start it or its port-forward, or mend --host or KFP_HOST",
+            "start it or its port-forward, or correct --host or KFP_HOST",
         )
 
-    def foreign(self, status: int) -> ClusterError:
-        """The error for a server that is not KFP."""
+    def not_kfp(self, status: int) -> ClusterError:
+        """The error for a server that answers, but is not KFP."""
         return ClusterError(
             f"{self.host} answers {status}, but not as KFP 2 does",
-            "give the address of KFP's UI or API: --host; where it asks for a login, --token-file FILE",
+            "give the address of KFP's UI or API: --host; if it asks for a login, --token-file FILE",
         )
 
-    def refusal(self, status: int, body: str) -> ClusterError:
-        """The error for a refused call."""
-        message = _message(body)
+    def error_of(self, status: int, body: str) -> ClusterError:
+        """The error for a response with an HTTP error status."""
+        message = _error_message(body)
         if status == 401 or (status == 403 and not message):
-            given = f"refuses the token in {self.token_file}" if self.token_file else "wants a token"
+            problem = f"refuses the token in {self.token_file}" if self.token_file else "wants a token"
             return ClusterError(
-                f"KFP at {self.host} {given} ({status})", "give a valid one: --token-file FILE"
+                f"KFP at {self.host} {problem} ({status})", "give a valid token: --token-file FILE"
             )
         if status == 403:
             return ClusterError(
                 f"KFP at {self.host} does not permit it: {message}",
-                "name a namespace of your own: --namespace NAME, or give another token: --token-file FILE",
+                "give a namespace of your own: --namespace NAME, or another token: --token-file FILE",
             )
         if status >= 500:
             return self.unreachable(f"it answers {status}{message and ': '}{message}")
         if message:
-            return ClusterError(f"KFP at {self.host} refuses: {message}", "mend what it names, and try again")
-        return self.foreign(status)
+            return ClusterError(
+                f"KFP at {self.host} refuses: {message}", "correct what it names, and try again"
+            )
+        return self.not_kfp(status)
 
 
-def address(host: str) -> str:
-    """The address of KFP: the one given, or KFP_HOST's.
+def server_url(host: str) -> str:
+    """The URL of KFP: `host`, or if that is empty KFP_HOST.
 
     Raises:
-        ClusterError: No address is given, or it is malformed.
+        ClusterError: Neither is given, or it is not an HTTP URL.
     """
     host = (host or os.environ.get("KFP_HOST", "")).partition("#")[0].rstrip("/")
     if not host:
@@ -142,23 +116,23 @@ def address(host: str) -> str:
 
 
 def ca_bundle() -> str | None:
-    """The file of the certificate authorities to trust, if the environment names one.
+    """The file of certificate authorities that the environment names, if any.
 
     Raises:
-        ClusterError: The file is missing.
+        ClusterError: The file does not exist.
     """
     name = next((name for name in CA_VARIABLES if os.environ.get(name)), None)
     if name and not Path(os.environ[name]).is_file():
-        raise ClusterError(f"{name} names {os.environ[name]}, which is no file", "mend or unset it")
+        raise ClusterError(f"{name} is {os.environ[name]}, which is no file", "correct or unset it")
     return os.environ[name] if name else None
 
 
-def _message(body: str) -> str:
-    """KFP's message about a fault: its short text for users, if it has one."""
+def _error_message(body: str) -> str:
+    """The message in KFP's error response, if possible the one meant for users; empty if there is none."""
     try:
         content = json.loads(body)
-        short = next((detail["message"] for detail in content.get("details") or ()), "")
-        text = content["message"] if short in ("", "Internal Server Error") else short
+        user_message = next((detail["message"] for detail in content.get("details") or ()), "")
+        text = content["message"] if user_message in ("", "Internal Server Error") else user_message
     except (ValueError, AttributeError, KeyError, TypeError):
         return ""
-    return " ".join(str(text).split())[:LONGEST_MESSAGE]
+    return " ".join(str(text).split())[:MAX_MESSAGE_LENGTH]

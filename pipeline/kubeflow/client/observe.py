@@ -1,45 +1,28 @@
-"""The state of a run, from KFP's API, the run's pods and its Argo workflow, as far as each answers."""
+"""The state of a run from KFP's API, its pods and its Argo workflow, as far as each can be read."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
-from pipeline.kubeflow.client.api import ENDED, Kfp
+from pipeline.kubeflow.client.api import FINAL_STATES, Kfp
 from pipeline.kubeflow.client.connection import UnreachableError
 from pipeline.kubeflow.client.pods import Pod, Pods
 from pipeline.kubeflow.client.workflow import Workflow
 
-
-@dataclass(frozen=True)
-class Limits:
-    """How long to wait for what.
-
-    Args:
-        poll: Seconds between two polls.
-        patience: Polls in a row without an answer after which waiting is given up.
-        start: Seconds that a pod may be kept from starting, for example by an image that cannot be pulled.
-        grace: Seconds that KFP's API may show a run as running that Argo has ended.
-        stop: Seconds that a run may take to end, exit handler included, after it was stopped.
-    """
-
-    poll: float = 3.0
-    patience: int = 40
-    start: float = 180.0
-    grace: float = 30.0
-    stop: float = 180.0
+GRACE_SECONDS = 30.0
+"""How long KFP's API may show a run as running after Argo has ended it; then Argo's state is used."""
 
 
 @dataclass(frozen=True)
-class RunView:
-    """The state of a run at one moment.
+class Snapshot:
+    """A run at one moment.
 
     Args:
-        run: The run as KFP's API shows it, or as Argo's workflow says. None: neither answers.
-        pods: The run's pods, the oldest first.
+        run: As in KFP's API, or built from Argo's workflow. None: neither can be read.
+        pods: Its pods, oldest first.
         workflow: Argo's workflow, if it can be read.
     """
 
@@ -49,77 +32,71 @@ class RunView:
 
     @property
     def ended(self) -> bool:
-        """Whether the run has ended."""
-        return self.run is not None and self.run.state in ENDED
+        """Whether the run is in a final state."""
+        return self.run is not None and self.run.state in FINAL_STATES
 
 
 class Observer:
-    """Polls a run.
+    """Reads the state of a run again and again.
 
     Args:
-        kfp: The server.
+        kfp: KFP's API.
         run_id: The run.
-        notify: Receives a line when KFP's API stops or starts to answer, or is behind Argo.
-        limits: How long to wait.
+        report: Called with a message when KFP's API stops or starts answering, or is overruled by Argo.
     """
 
-    def __init__(
-        self, kfp: Kfp, run_id: str, notify: Callable[[str], None], limits: Limits | None = None
-    ) -> None:
-        self.kfp, self.run_id, self.notify, self.limits = kfp, run_id, notify, limits or Limits()
+    def __init__(self, kfp: Kfp, run_id: str, report: Callable[[str], None]) -> None:
+        from kfp_server_api import V2beta1Run
+
+        self.kfp, self.run_id, self.report = kfp, run_id, report
         self.pods = Pods(kfp.namespace)
-        self.silent_polls = 0
-        self.unreachable: UnreachableError | None = None
-        """Why KFP's API does not answer."""
-        self._last_run: Any = SimpleNamespace(
-            run_id=run_id,
-            state="",
-            **dict.fromkeys(("created_at", "finished_at", "pipeline_spec", "runtime_config", "run_details")),
-            state_history=(),
-        )
-        self._ended_since: float | None = None
+        self.unanswered_polls = 0
+        """Polls in a row in which neither KFP nor Argo's workflow could be read."""
+        self.kfp_error: UnreachableError | None = None
+        self._last_run: Any = V2beta1Run(run_id=run_id)
+        self._argo_ended_at: float | None = None
         self._blocked_since: dict[str, float] = {}
 
-    def poll(self) -> RunView:
-        """Reads the state of the run.
+    def poll(self) -> Snapshot:
+        """Reads the run's state.
 
         Raises:
             ClusterError: There is no such run, or KFP refuses to show it.
         """
-        self._ask_kfp()
-        away = self.unreachable is not None
+        self._poll_kfp()
         pods, workflow = self.pods.of_run(self.run_id), self.pods.workflow(self.run_id)
-        self.silent_polls = self.silent_polls + 1 if away and not workflow else 0
-        run: Any = None if away else self._last_run
-        if workflow and not workflow.end:
-            self._ended_since = None  # Argo may have been asked to retry it
+        self.unanswered_polls = self.unanswered_polls + 1 if self.kfp_error and not workflow else 0
+        run: Any = None if self.kfp_error else self._last_run
+        if workflow and not workflow.final_state:
+            self._argo_ended_at = None  # the workflow may have been retried
             run = run or workflow.as_run(self._last_run)
-        elif workflow and (away or run.state not in ENDED):
-            self._ended_since = self._ended_since or time.monotonic()
-            if time.monotonic() - self._ended_since >= self.limits.grace:
-                kfp_says = "does not answer" if away else f"still says {run.state.lower()}"
-                self.notify(f"Argo has ended the run ({workflow.end.lower()}), KFP's API {kfp_says}")
+        elif workflow and (run is None or run.state not in FINAL_STATES):
+            now = time.monotonic()
+            self._argo_ended_at = self._argo_ended_at or now
+            if now - self._argo_ended_at >= GRACE_SECONDS:
+                kfp_state = f"still says {run.state.lower()}" if run else "does not answer"
+                self.report(f"Argo has ended the run ({workflow.final_state.lower()}), KFP's API {kfp_state}")
                 run = workflow.as_run(self._last_run)
-        return RunView(run, pods, workflow)
+        return Snapshot(run, pods, workflow)
 
-    def blocked(self, pods: list[Pod]) -> Pod | None:
-        """The first of the pods that has been kept from starting for too long."""
+    def blocked_pod(self, pods: list[Pod], seconds: float) -> Pod | None:
+        """The first of the pods that has been unable to start for so many seconds."""
         now = time.monotonic()
         for pod in pods:
             if not pod.cannot_start:
                 self._blocked_since.pop(pod.name, None)
-            elif now - self._blocked_since.setdefault(pod.name, now) >= self.limits.start:
+            elif now - self._blocked_since.setdefault(pod.name, now) >= seconds:
                 return pod
         return None
 
-    def _ask_kfp(self) -> None:
+    def _poll_kfp(self) -> None:
         try:
             self._last_run = self.kfp.run(self.run_id)
         except UnreachableError as error:
-            if not self.unreachable:
-                self.notify(f"{error}; waiting for it")
-            self.unreachable = error
+            if not self.kfp_error:
+                self.report(f"{error}; waiting for it")
+            self.kfp_error = error
             return
-        if self.unreachable:
-            self.notify("KFP's API answers again")
-        self.unreachable = None
+        if self.kfp_error:
+            self.report("KFP's API answers again")
+        self.kfp_error = None

@@ -1,4 +1,4 @@
-"""The latest runs, with accuracy and verdict from MLflow or from the steps' statuses."""
+"""The latest runs, with accuracy and verdict of their models from MLflow or from the step statuses."""
 
 from __future__ import annotations
 
@@ -6,48 +6,51 @@ import os
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 
 from components.common.errors import PipelineError, redacted
-from components.common.storage import open_storage
-from pipeline.kubeflow.client.api import ENDED, Kfp
-from pipeline.kubeflow.client.pods import Pods, state_location
+from components.common.storage import Storage, open_storage
+from pipeline.kubeflow.client.api import FINAL_STATES, Kfp
+from pipeline.kubeflow.client.pods import Pods, state_storage_url
 from pipeline.kubeflow.client.progress import was_stopped
 from pipeline.kubeflow.runtime.step_status import statuses_in
 from pipeline.tracking.settings import configure_mlflow
 
-PAGE = 1000
-"""Runs in a page of MLflow's answer."""
-PAGES = 2
-"""The most pages that are read."""
-READERS = 8
-"""How many runs' statuses are read at a time."""
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+PAGE_SIZE, MAX_PAGES = 1000, 2
+"""How many runs a request to MLflow returns, and how many requests are made."""
+READER_THREADS = 8
 DELETED = "MLflow run deleted"
 
 
 @dataclass(frozen=True)
-class ModelResult:
-    """The test accuracy and the gate's verdict (or DELETED) of a run's model, if known."""
+class RunResult:
+    """Test accuracy of a run's model, and the gate's verdict or DELETED; None and empty where unknown."""
 
     accuracy: float | None = None
     verdict: str = ""
 
 
 @dataclass(frozen=True)
-class RunRow:
+class RunSummary:
     """A run of the pipeline.
 
     Args:
-        run_id: Id in KFP.
-        name: Name in KFP.
-        state: KFP's name of its state; `STOPPED` if it was stopped; with Argo's state if only Argo has ended
-            it.
-        started: Time of submission.
-        seconds: Duration; None while it runs.
-        result: Accuracy and verdict.
+        run_id: KFP's id.
+        name: Its name.
+        state: KFP's state, or `STOPPED` where somebody terminated it; with Argo's final state where Argo has
+            ended the workflow and KFP shows it as running.
+        started: When it was submitted.
+        seconds: Duration; None until it has ended.
+        result: What is known of its model.
     """
 
     run_id: str
@@ -55,41 +58,43 @@ class RunRow:
     state: str
     started: datetime
     seconds: float | None
-    result: ModelResult
+    result: RunResult
 
 
-def latest(kfp: Kfp, experiment: str, limit: int) -> list[RunRow]:
-    """The latest runs of an experiment, the newest first."""
+def latest(kfp: Kfp, experiment: str, limit: int) -> list[RunSummary]:
+    """The latest runs of an experiment, newest first."""
     runs = kfp.latest_runs(experiment, limit)
-    ended_ids = [run.run_id for run in runs if run.state in ENDED]
-    known = from_mlflow(ended_ids)
+    ended = [run.run_id for run in runs if run.state in FINAL_STATES]
+    running = [run.run_id for run in runs if run.state not in FINAL_STATES]
     pods = Pods(kfp.namespace)
-    known |= from_statuses(pods, [run_id for run_id in ended_ids if run_id not in known])
-    running_ids = [run.run_id for run in runs if run.state not in ENDED]
-    workflows = pods.workflows(running_ids) if running_ids else {}
-    rows = []
+    results = from_mlflow(ended)
+    results |= from_statuses(pods, [run_id for run_id in ended if run_id not in results])
+    workflows = pods.workflows(running) if running else {}
+    summaries = []
     for run in runs:
-        ended = run.state in ENDED
+        has_ended = run.run_id in ended
+        state = "STOPPED" if has_ended and was_stopped(run) else run.state or "PENDING"
         workflow = workflows.get(run.run_id)
-        state = "STOPPED" if ended and was_stopped(run) else run.state or "PENDING"
-        rows.append(
-            RunRow(
+        summaries.append(
+            RunSummary(
                 run_id=run.run_id,
                 name=run.display_name,
-                state=f"{state}, Argo: {workflow.end}" if workflow and workflow.end else state,
+                state=f"{state}, Argo: {workflow.final_state}"
+                if workflow and workflow.final_state
+                else state,
                 started=run.created_at,
-                seconds=(run.finished_at - run.created_at).total_seconds() if ended else None,
-                result=known.get(run.run_id, ModelResult()) if ended else ModelResult(),
+                seconds=(run.finished_at - run.created_at).total_seconds() if has_ended else None,
+                result=results.get(run.run_id, RunResult()),
             )
         )
-    return rows
+    return summaries
 
 
-def from_mlflow(run_ids: Sequence[str]) -> dict[str, ModelResult]:
-    """The results that MLflow has, by the id of the pipeline run; empty without a server or an answer.
+def from_mlflow(run_ids: Sequence[str]) -> dict[str, RunResult]:
+    """Results in MLflow, by id of the pipeline run; empty without a server or without an answer.
 
-    MLflow cannot search for one of several tags: its latest runs are read until all ids are found, or PAGES
-    pages are read. Older ones are left to the steps' statuses.
+    MLflow cannot search for one of several tags. So its latest runs are read, until all pipeline runs are
+    found or MAX_PAGES pages are read. The results of others are left to the step statuses.
     """
     uri = os.environ.get("MLFLOW_TRACKING_URI", "")
     if not uri or not run_ids:
@@ -98,32 +103,19 @@ def from_mlflow(run_ids: Sequence[str]) -> dict[str, ModelResult]:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     configure_mlflow()
     from mlflow import MlflowClient
-    from mlflow.entities import Run, ViewType
+    from mlflow.entities import ViewType
     from mlflow.exceptions import MlflowException
 
-    from pipeline.tracking.runs import CHOSEN, CLAIMED, PIPELINE_RUN_TAG
-
-    known: dict[str, ModelResult] = {}
-
-    def take(run: Run) -> None:
-        deleted = run.info.lifecycle_stage == "deleted"
-        accuracy = None if deleted else run.data.metrics.get("test_accuracy")
-        for run_id in run_ids:
-            verdict = run.data.tags.get(PIPELINE_RUN_TAG + run_id)
-            better = run_id not in known or (known[run_id].verdict == DELETED and not deleted)
-            if verdict not in (None, CLAIMED, CHOSEN) and better:  # the latest that is there
-                known[run_id] = ModelResult(accuracy, DELETED if deleted else verdict)
-
+    results: dict[str, RunResult] = {}
     try:
         client, token = MlflowClient(uri), None
-        experiments = client.search_experiments(ViewType.ALL)
-        ids = [experiment.experiment_id for experiment in experiments]
-        for _ in range(PAGES):
-            page = client.search_runs(ids, "", ViewType.ALL, PAGE, page_token=token)
+        experiments = [experiment.experiment_id for experiment in client.search_experiments(ViewType.ALL)]
+        for _ in range(MAX_PAGES):
+            page = client.search_runs(experiments, "", ViewType.ALL, PAGE_SIZE, page_token=token)
             for run in page:
-                take(run)
+                _add_results(results, run, run_ids)
             token = page.token
-            if not token or set(run_ids) <= known.keys():
+            if not token or set(run_ids) <= results.keys():
                 break
     except (MlflowException, OSError) as error:
         reason = type(error.__cause__ or error.__context__ or error).__name__
@@ -131,29 +123,40 @@ def from_mlflow(run_ids: Sequence[str]) -> dict[str, ModelResult]:
             f"no accuracies from MLflow at {redacted(uri)} ({reason}): `fashion doctor` says what to do",
             err=True,
         )
-    return known
+    return results
 
 
-def from_statuses(pods: Pods, run_ids: Sequence[str]) -> dict[str, ModelResult]:
-    """The results in the steps' statuses, by the id of the pipeline run; empty if they cannot be read."""
-    location = state_location(pods) if run_ids else ""
-    known: dict[str, ModelResult] = {}
-    if not location:
-        return known
-    try:
-        storage = open_storage(location)
+def _add_results(results: dict[str, RunResult], run: Run, run_ids: Sequence[str]) -> None:
+    """Adds the result of an MLflow run to each pipeline run that has worked on it.
 
-        def lines(run_id: str) -> dict[str, str]:
-            names = [f"runs/{run_id}/{step}.json" for step in ("evaluate", "gate")]
-            return {step: status.line for step, status in statuses_in(storage, names).items()}
+    Runs come newest first, and the newest that is not deleted counts.
+    """
+    from pipeline.tracking.runs import CHOSEN, CLAIMED, PIPELINE_RUN_TAG
 
-        with ThreadPoolExecutor(READERS) as pool:
-            for run_id, results in zip(run_ids, pool.map(lines, run_ids), strict=True):
-                accuracy = re.match(r"test accuracy ([\d.]+)", results.get("evaluate", ""))
-                verdict = re.match(r"gate: (\w+)", results.get("gate", ""))
-                known[run_id] = ModelResult(
-                    float(accuracy[1]) if accuracy else None, verdict[1] if verdict else ""
-                )
-    except PipelineError:  # the next run's statuses cannot be read either
-        pass
-    return known
+    deleted = run.info.lifecycle_stage == "deleted"
+    accuracy = None if deleted else run.data.metrics.get("test_accuracy")
+    for run_id in run_ids:
+        verdict = run.data.tags.get(PIPELINE_RUN_TAG + run_id)
+        missing = run_id not in results or (results[run_id].verdict == DELETED and not deleted)
+        if missing and verdict not in (None, CLAIMED, CHOSEN):
+            results[run_id] = RunResult(accuracy, DELETED if deleted else verdict)
+
+
+def from_statuses(pods: Pods, run_ids: Sequence[str]) -> dict[str, RunResult]:
+    """Results in the step statuses, by id of the pipeline run; empty where these cannot be read."""
+    results: dict[str, RunResult] = {}
+    url = state_storage_url(pods) if run_ids else ""
+    if not url:
+        return results
+    with suppress(PipelineError), ThreadPoolExecutor(READER_THREADS) as pool:
+        read = partial(_read_result, open_storage(url))
+        results.update(zip(run_ids, pool.map(read, run_ids), strict=True))
+    return results
+
+
+def _read_result(storage: Storage, run_id: str) -> RunResult:
+    statuses = statuses_in(storage, [f"runs/{run_id}/{step}.json" for step in ("evaluate", "gate")])
+    lines = {step: status.line for step, status in statuses.items()}
+    accuracy = re.match(r"test accuracy ([\d.]+)", lines.get("evaluate", ""))
+    verdict = re.match(r"gate: (\w+)", lines.get("gate", ""))
+    return RunResult(float(accuracy[1]) if accuracy else None, verdict[1] if verdict else "")

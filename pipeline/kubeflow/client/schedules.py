@@ -1,72 +1,70 @@
-"""Schedules: KFP's recurring runs, by cron."""
+"""Schedules: KFP's recurring runs with a cron trigger, found by name or id."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from components.common.errors import ClusterError, ParameterError, counted
-from pipeline.kubeflow.client.api import ENDED, Kfp, read_package
+from pipeline.kubeflow.client.api import FINAL_STATES, Kfp
 
-PAGE = 100
+if TYPE_CHECKING:
+    from pipeline.kubeflow.client.submission import Submission
+
+PAGE_SIZE = 100
 EXAMPLE = "for example --cron \"0 0 3 * * *\": at 3 o'clock each night, in the server's time zone"
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 
 
 @dataclass(frozen=True)
-class _Field:
-    """A field of a cron expression: its smallest and largest number, and names that stand for numbers."""
+class _CronField:
+    """A field of a cron expression: its lowest and highest number, and names for the numbers."""
 
     name: str
-    least: int
-    greatest: int
+    low: int
+    high: int
     names: tuple[str, ...] = ()
 
-    def number(self, text: str) -> int:
-        """The number that a text stands for, or -1."""
-        if text.lower() in self.names:
-            return self.names.index(text.lower()) + self.least
-        return int(text) if text.isascii() and text.isdigit() else -1
-
     def accepts(self, text: str) -> bool:
-        """Whether KFP accepts the text: a list of `*`, numbers and ranges, with or without a step."""
+        """Whether KFP accepts the text: a list of `*`, numbers and ranges, each with or without a step."""
         for part in text.split(","):
             span, slash, step = part.partition("/")
-            low, dash, high = span.partition("-")
-            if slash and not (step.isascii() and step.isdigit() and int(step)):
+            start, dash, end = span.partition("-")
+            if slash and _integer(step) < 1:
                 return False
             if span in ("*", "?"):
                 continue
-            first, last = self.number(low), self.number(high if dash else low)
-            if not self.least <= first <= last <= self.greatest:
+            first, last = self._number(start), self._number(end if dash else start)
+            if not self.low <= first <= last <= self.high:
                 return False
         return True
 
+    def _number(self, text: str) -> int:
+        if text.lower() in self.names:
+            return self.names.index(text.lower()) + self.low
+        return _integer(text)
+
+
+def _integer(text: str) -> int:
+    """The number that ASCII digits stand for; -1 for any other text."""
+    return int(text) if text.isascii() and text.isdigit() else -1
+
 
 FIELDS = (
-    _Field("second", 0, 59),
-    _Field("minute", 0, 59),
-    _Field("hour", 0, 23),
-    _Field("day of the month", 1, 31),
-    _Field("month", 1, 12, _MONTHS),
-    _Field("day of the week", 0, 6, _DAYS),
+    _CronField("second", 0, 59),
+    _CronField("minute", 0, 59),
+    _CronField("hour", 0, 23),
+    _CronField("day of the month", 1, 31),
+    _CronField("month", 1, 12, _MONTHS),
+    _CronField("day of the week", 0, 6, _DAYS),
 )
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """A recurring run.
-
-    Args:
-        schedule_id: Id in KFP.
-        name: Name in KFP.
-        cron: Cron expression of six fields.
-        active: Whether it is not paused.
-        experiment_id: Id of its runs' experiment in KFP.
-    """
+    """A recurring run of KFP; `cron` has six fields, and `active` is false while it is paused."""
 
     schedule_id: str
     name: str
@@ -76,80 +74,60 @@ class Schedule:
 
 
 def parse_cron(text: str) -> str:
-    """A cron expression of six fields, as KFP expects it: seconds come first.
+    """A cron expression in KFP's format, with the seconds first.
 
-    KFP would read five fields as seconds to month; people mean minutes to day of the week.
+    KFP reads five fields as second to month. The usual meaning, minute to day of the week, is taken here.
 
     Raises:
-        ParameterError: The expression is malformed.
+        ParameterError: It has not five or six fields, or KFP does not accept one of them.
     """
     fields = text.split()
-    if len(fields) == len(FIELDS) - 1:
-        fields = ["0", *fields]
+    count = len(fields)
+    if count == len(FIELDS) - 1:
+        fields.insert(0, "0")
     if len(fields) != len(FIELDS):
         raise ParameterError(
-            f"the cron line {text!r} has {counted(len(text.split()), 'field')}, not five or six: "
+            f"the cron line {text!r} has {counted(count, 'field')}, not five or six: "
             "second, minute, hour, day of the month, month, day of the week",
             EXAMPLE,
         )
-    for kind, field in zip(FIELDS, fields, strict=True):
-        if not kind.accepts(field):
+    for field, value in zip(FIELDS, fields, strict=True):
+        if not field.accepts(value):
             raise ParameterError(
-                f"{field!r} in the cron line {text!r} is no {kind.name} ({kind.least} to {kind.greatest})",
+                f"{value!r} in the cron line {text!r} is no {field.name} ({field.low} to {field.high})",
                 EXAMPLE,
             )
     return " ".join(fields)
 
 
-def create(
-    kfp: Kfp,
-    package: Path,
-    name: str,
-    cron: str,
-    experiment: str,
-    arguments: dict[str, Any],
-    cached: bool = True,
-    service_account: str | None = None,
-) -> Schedule:
-    """Creates a schedule: one run at a time, and none for missed times.
+def create(kfp: Kfp, submission: Submission, name: str, experiment: str, cron: str) -> Schedule:
+    """Creates a schedule, which starts one run at a time, and none for times that have passed meanwhile.
 
     Args:
-        kfp: The server.
-        package: The compiled pipeline.
+        kfp: KFP's API.
+        submission: What to run.
         name: Name of the schedule.
-        cron: Cron expression from `parse_cron`.
-        experiment: The experiment of the runs; it is made if there is none.
-        arguments: The pipeline's arguments.
-        cached: Whether steps may be served from the cache.
-        service_account: Of the runs' pods. None: the server's choice.
+        experiment: Experiment of the runs, which is created if it does not exist.
+        cron: A result of `parse_cron`.
 
     Raises:
-        ClusterError: The name is taken, or KFP refuses the schedule.
+        ClusterError: There is a schedule of that name, or KFP refuses it.
     """
-    from kfp_server_api import (
-        V2beta1CronSchedule,
-        V2beta1RecurringRun,
-        V2beta1RuntimeConfig,
-        V2beta1Trigger,
-    )
+    from kfp_server_api import V2beta1CronSchedule, V2beta1RecurringRun, V2beta1Trigger
 
-    if any(known.name == name for known in schedules(kfp, experiment)):
+    if any(schedule.name == name for schedule in schedules(kfp, experiment)):
         raise ClusterError(
             f"there is a schedule {name!r} already",
             f"delete it first: fashion schedule delete {name!r}, or choose another --name",
         )
-    wanted = V2beta1RecurringRun(
-        display_name=name,
-        experiment_id=kfp.experiment_id(experiment, create=True),
-        pipeline_spec=read_package(package, cached),
-        runtime_config=V2beta1RuntimeConfig(parameters=arguments),
+    recurring_run = V2beta1RecurringRun(
+        **kfp.request_fields(submission, name, experiment),
         trigger=V2beta1Trigger(cron_schedule=V2beta1CronSchedule(cron=cron)),
         mode="ENABLE",
         max_concurrency="1",
         no_catchup=True,
-        service_account=service_account,
     )
-    return _schedule(kfp.call(kfp.recurring_runs.recurring_run_service_create_recurring_run, wanted))
+    return _schedule(kfp.call(kfp.recurring_runs.recurring_run_service_create_recurring_run, recurring_run))
 
 
 def schedules(kfp: Kfp, experiment: str) -> list[Schedule]:
@@ -157,20 +135,19 @@ def schedules(kfp: Kfp, experiment: str) -> list[Schedule]:
     experiment_id = kfp.experiment_id(experiment)
     if not experiment_id:
         return []
-    pages = _pages(
-        kfp, kfp.recurring_runs.recurring_run_service_list_recurring_runs, experiment_id=experiment_id
-    )
-    return [_schedule(given) for page in pages for given in page.recurring_runs or ()]
+    list_schedules = kfp.recurring_runs.recurring_run_service_list_recurring_runs
+    pages = _pages(kfp, list_schedules, experiment_id=experiment_id)
+    return [_schedule(recurring_run) for page in pages for recurring_run in page.recurring_runs or ()]
 
 
 def find(kfp: Kfp, experiment: str, name_or_id: str) -> Schedule:
     """The schedule of a name or an id.
 
     Raises:
-        ClusterError: There is no such schedule, or several have that name.
+        ClusterError: The experiment has no such schedule, or several of that name.
     """
-    every = schedules(kfp, experiment)
-    found = [s for s in every if s.schedule_id == name_or_id] or [s for s in every if s.name == name_or_id]
+    known = schedules(kfp, experiment)
+    found = [s for s in known if s.schedule_id == name_or_id] or [s for s in known if s.name == name_or_id]
     if not found:
         raise ClusterError(
             f"the experiment {experiment!r} has no schedule {name_or_id!r}",
@@ -183,60 +160,55 @@ def find(kfp: Kfp, experiment: str, name_or_id: str) -> Schedule:
 
 
 def pause(kfp: Kfp, schedule: Schedule) -> None:
-    """Makes a schedule start no runs until it is resumed."""
+    """Stops a schedule from starting runs until it is resumed."""
     kfp.call(kfp.recurring_runs.recurring_run_service_disable_recurring_run, schedule.schedule_id)
 
 
 def resume(kfp: Kfp, schedule: Schedule) -> None:
-    """Makes a paused schedule start runs again."""
+    """Lets a paused schedule start runs again."""
     kfp.call(kfp.recurring_runs.recurring_run_service_enable_recurring_run, schedule.schedule_id)
 
 
 def delete(kfp: Kfp, schedule: Schedule) -> None:
     """Deletes a schedule; its runs stay.
 
-    It is paused first, so that no run starts meanwhile: Kubernetes deletes a running run with its schedule,
-    and KFP would show it as running for ever.
+    Kubernetes would delete the workflow of a run that has not ended, and KFP would show that run as running
+    for ever. The schedule is paused first, so that it starts no run meanwhile.
 
     Raises:
-        ClusterError: One of its runs has not ended.
+        ClusterError: A run of the schedule has not ended.
     """
     pause(kfp, schedule)
-    for run_id in _open_runs(kfp, schedule):
-        raise ClusterError(
-            f"the run {run_id} of the schedule {schedule.name!r} has not ended, and would be lost with it; "
-            "the schedule is paused",
-            f"fashion runs wait {run_id}, or fashion runs stop {run_id}; then delete the schedule again",
-        )
+    list_runs = kfp.runs.run_service_list_runs
+    for page in _pages(kfp, list_runs, experiment_id=schedule.experiment_id, sort_by="created_at desc"):
+        for run in page.runs or ():
+            if run.recurring_run_id == schedule.schedule_id and run.state not in FINAL_STATES:
+                raise ClusterError(
+                    f"the run {run.run_id} of the schedule {schedule.name!r} has not ended, and would be "
+                    "lost with it; the schedule is paused",
+                    f"fashion runs wait {run.run_id}, or fashion runs stop {run.run_id}; then delete the "
+                    "schedule again",
+                )
     kfp.call(kfp.recurring_runs.recurring_run_service_delete_recurring_run, schedule.schedule_id)
 
 
-def _open_runs(kfp: Kfp, schedule: Schedule) -> Iterator[str]:
-    for page in _pages(
-        kfp, kfp.runs.run_service_list_runs, experiment_id=schedule.experiment_id, sort_by="created_at desc"
-    ):
-        for run in page.runs or ():
-            if run.recurring_run_id == schedule.schedule_id and run.state not in ENDED:
-                yield run.run_id
-
-
 def _pages(kfp: Kfp, method: Callable[..., Any], **arguments: str) -> Iterator[Any]:
-    """The pages of a listing."""
+    """The pages of a list request."""
     token = ""
     while True:
-        page = kfp.call(method, page_size=PAGE, page_token=token, **arguments)
+        page = kfp.call(method, page_size=PAGE_SIZE, page_token=token, **arguments)
         yield page
         token = page.next_page_token
         if not token:
             return
 
 
-def _schedule(given: Any) -> Schedule:
-    cron = given.trigger.cron_schedule if given.trigger else None
+def _schedule(recurring_run: Any) -> Schedule:
+    trigger = recurring_run.trigger and recurring_run.trigger.cron_schedule
     return Schedule(
-        schedule_id=given.recurring_run_id,
-        name=given.display_name,
-        cron=cron.cron if cron else "",
-        active=given.status == "ENABLED",
-        experiment_id=given.experiment_id,
+        schedule_id=recurring_run.recurring_run_id,
+        name=recurring_run.display_name,
+        cron=trigger.cron if trigger else "",
+        active=recurring_run.status == "ENABLED",
+        experiment_id=recurring_run.experiment_id,
     )

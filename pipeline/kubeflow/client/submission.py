@@ -1,10 +1,9 @@
-"""A submission: the checked arguments and the compiled pipeline, before KFP is asked for anything."""
+"""A submission: the checked arguments and the compiled pipeline, made before any call to KFP."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -12,54 +11,77 @@ from typing import Any
 
 from pipeline.git import git_version
 from pipeline.kubeflow.definition.arguments import check_remote, pipeline_arguments
-from pipeline.kubeflow.definition.compiler import PipelineName, compile_pipeline
+from pipeline.kubeflow.definition.compiler import compile_pipeline
 from pipeline.kubeflow.definition.resources import Cluster
 from pipeline.params import load
 
 
 @dataclass(frozen=True)
 class Submission:
-    """A pipeline that is ready to be submitted.
+    """A pipeline that is ready to be submitted, once or on a schedule.
 
     Args:
-        package: The compiled pipeline.
+        pipeline_spec: The compiled pipeline in the format of KFP's API.
         arguments: Its arguments.
-        pipeline: `train` or `sweep`.
-        title: What it trains, and the commit.
+        service_account: Of the pods. None: the server's default.
+        title: The model or the number of candidates, and the commit.
     """
 
-    package: Path
+    pipeline_spec: dict[str, Any]
     arguments: dict[str, Any]
-    pipeline: str
-    title: str
+    service_account: str | None = None
+    title: str = ""
 
 
-@contextmanager
 def prepare(
-    root: Path, cluster: Cluster, params: Sequence[str], candidates: Sequence[str]
-) -> Iterator[Submission]:
-    """Checks the arguments and compiles the pipeline, into a folder that is removed afterwards.
+    root: Path,
+    cluster: Cluster,
+    params: Sequence[str] = (),
+    candidates: Sequence[str] = (),
+    no_cache: bool = False,
+    service_account: str | None = None,
+) -> Submission:
+    """Checks the parameters and compiles the pipeline.
 
     Args:
         root: The project.
-        cluster: Image and resources.
-        params: `NAME=VALUE` of an argument or of `params.yaml`.
-        candidates: Of a sweep.
+        cluster: What to request from the cluster.
+        params: `NAME=VALUE` of pipeline arguments or of parameters such as `train.epochs`.
+        candidates: Candidates of a sweep; empty for one training.
+        no_cache: Whether every step runs anew.
+        service_account: Of the pods. None: the server's default.
 
     Raises:
-        ParameterError: A name, type or range is wrong.
+        ParameterError: A name, type or range is wrong, or pods cannot read the DVC remote.
     """
     arguments = pipeline_arguments(root, load(root / "params.yaml"), params, candidates)
     check_remote(arguments["remote"])
-    pipeline: PipelineName = "sweep" if candidates else "train"
-    trained = f"sweep of {len(candidates)}" if candidates else str(arguments["model"])
+    title = f"sweep of {len(candidates)}" if candidates else str(arguments["model"])
     commit = git_version().get("mlflow.source.git.commit", "")[:7]
     with tempfile.TemporaryDirectory() as folder:
         package = Path(folder) / "pipeline.yaml"
-        compile_pipeline(package, pipeline, cluster, arguments)
-        yield Submission(package, arguments, pipeline, f"{trained} {commit}".strip())
+        compile_pipeline(package, "sweep" if candidates else "train", cluster, arguments)
+        pipeline_spec = read_package(package, cached=not no_cache)
+    return Submission(pipeline_spec, arguments, service_account, f"{title} {commit}".rstrip())
+
+
+def read_package(path: Path, cached: bool = True) -> dict[str, Any]:
+    """A compiled pipeline in the format of KFP's API.
+
+    Args:
+        path: The YAML file: pipeline spec and platform spec.
+        cached: False switches the cache off for every task, also in loops and conditions.
+    """
+    import yaml  # type: ignore[import-untyped]  # as KFP; YAML 1.2 takes some of its strings for numbers
+
+    pipeline, *platform = yaml.safe_load_all(path.read_text(encoding="utf-8"))
+    if not cached:
+        for component in (pipeline["root"], *pipeline.get("components", {}).values()):
+            for task in component.get("dag", {}).get("tasks", {}).values():
+                task["cachingOptions"] = {}
+    return {"pipeline_spec": pipeline, "platform_spec": platform[0]} if platform else pipeline
 
 
 def dated(title: str) -> str:
-    """A title with date and time, so that no two runs have the same name."""
+    """The title with date and time, so that each run has a name of its own."""
     return f"{title} {datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"

@@ -1,11 +1,12 @@
-"""The Argo workflow of a run: what runs in the cluster.
+"""The Argo workflow of a run: what happens in the cluster, also when KFP's API does not know it.
 
-KFP's tasks are the workflow's nodes, copied by KFP's persistence agent, which may be late or give up.
+KFP's tasks are copies of the workflow's nodes, made by its persistence agent: with a delay, or not at all.
 """
 
 from __future__ import annotations
 
 import re
+from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
 from types import SimpleNamespace
@@ -17,71 +18,69 @@ SHUTDOWN = {"spec": {"shutdown": "Terminate"}}
 """The merge patch that ends a workflow with all its pods, exit handlers included."""
 RUN_STATES = {"Succeeded": "SUCCEEDED", "Failed": "FAILED", "Error": "FAILED"}
 TASK_STATES = RUN_STATES | {"Running": "RUNNING", "Pending": "PENDING", "Skipped": "SKIPPED"}
-"""KFP's names of Argo's phases; a node that is left out because another failed has none."""
-_PREFIX = r"^(task '[^']*' errored: |main: Error \(exit code \d+\)(: |$))"
+"""KFP's states for Argo's phases; KFP has none for a node that is omitted because another failed."""
+_ERROR_PREFIX = r"^(task '[^']*' errored: |main: Error \(exit code \d+\)(: |$))"
 
 
 @dataclass(frozen=True)
 class Workflow:
-    """A workflow, as Kubernetes returns it."""
+    """An Argo workflow; `content` is the custom object."""
 
     content: dict[str, Any]
 
     @property
     def name(self) -> str:
-        """Name of the workflow."""
+        """Name of the custom object."""
         return str(self.content["metadata"]["name"])
 
     @property
     def run_id(self) -> str:
-        """Id of its run in KFP."""
+        """KFP's id of the run."""
         return str(self.content["metadata"].get("labels", {}).get(RUN_LABEL, ""))
 
     @property
-    def end(self) -> str:
-        """KFP's name of its final state; empty while it runs."""
+    def final_state(self) -> str:
+        """The state of an ended workflow, in KFP's words; empty while it runs."""
         return RUN_STATES.get(self._status.get("phase", ""), "")
 
     @property
     def stopped(self) -> bool:
-        """Whether it was stopped: KFP sets a deadline of 0, kubectl and `fashion runs stop` a shutdown."""
+        """Whether somebody ended it: KFP sets a deadline of 0 s, kubectl and `shut_down` a shutdown."""
         spec = self.content.get("spec", {})
         return bool(spec.get("shutdown")) or spec.get("activeDeadlineSeconds") == 0
 
     @property
-    def faults(self) -> dict[str, str]:
-        """Argo's messages about pods that failed, were lost or could not be created, by node."""
+    def pod_errors(self) -> dict[str, str]:
+        """Argo's messages about pods that failed, were deleted or could not be created, by node name."""
         return {
-            self._path(node): re.sub(_PREFIX, "", node.get("message", ""))
+            str(node["name"]).removeprefix(f"{self.name}."): re.sub(
+                _ERROR_PREFIX, "", node.get("message", "")
+            )
             for node in self._nodes
             if node.get("type") == "Pod" and node.get("phase") in ("Error", "Failed")
         }
 
     @property
     def has_running_pod(self) -> bool:
-        """Whether one of its pods runs."""
+        """Whether one of its pods is running."""
         return any(node.get("type") == "Pod" and node.get("phase") == "Running" for node in self._nodes)
 
-    def as_run(self, known: Any) -> Any:
-        """The run in the form of KFP's API, with Argo's states.
+    def as_run(self, last_run: Any) -> Any:
+        """The run as KFP's API would show it if it were up to date.
 
         Args:
-            known: The run as KFP's API showed it last; without a pipeline if it never did.
+            last_run: The run as KFP's API showed it last; with nothing but its id if it never did.
         """
-        history = list(known.state_history or ())
+        run = copy(last_run)
+        run.state = self.final_state or last_run.state
         if self.stopped:
-            history.append(SimpleNamespace(state="CANCELING"))
-        tasks = [_task(node) for node in self._nodes]  # none if Argo stores many of them elsewhere
-        return SimpleNamespace(
-            run_id=known.run_id,
-            state=self.end or known.state,
-            state_history=history,
-            created_at=known.created_at or _time(self._status.get("startedAt")),
-            finished_at=_time(self._status.get("finishedAt")) or known.finished_at,
-            pipeline_spec=known.pipeline_spec,
-            runtime_config=known.runtime_config,
-            run_details=SimpleNamespace(task_details=tasks) if tasks else known.run_details,
-        )
+            run.state_history = [*(last_run.state_history or ()), SimpleNamespace(state="CANCELING")]
+        run.created_at = last_run.created_at or _time(self._status.get("startedAt"))
+        run.finished_at = _time(self._status.get("finishedAt")) or last_run.finished_at
+        tasks = [_task(node) for node in self._nodes]
+        if tasks:  # Argo stores the nodes of a large workflow elsewhere
+            run.run_details = SimpleNamespace(task_details=tasks)
+        return run
 
     @property
     def _status(self) -> dict[str, Any]:
@@ -91,14 +90,13 @@ class Workflow:
     def _nodes(self) -> list[dict[str, Any]]:
         return list((self._status.get("nodes") or {}).values())
 
-    def _path(self, node: dict[str, Any]) -> str:
-        return str(node["name"]).removeprefix(f"{self.name}.")
-
 
 def shutdown_command(namespace: str, run_id: str) -> str:
-    """The command that shuts the workflow of a run down."""
-    found = f"$(kubectl -n {namespace} get workflow -l {RUN_LABEL}={run_id} -o name)"
-    return f'kubectl -n {namespace} patch {found} --type merge -p \'{{"spec":{{"shutdown":"Terminate"}}}}\''
+    """The kubectl command that shuts the workflow of a run down."""
+    workflow = f"$(kubectl -n {namespace} get workflow -l {RUN_LABEL}={run_id} -o name)"
+    return (
+        f'kubectl -n {namespace} patch {workflow} --type merge -p \'{{"spec":{{"shutdown":"Terminate"}}}}\''
+    )
 
 
 def _task(node: dict[str, Any]) -> Any:

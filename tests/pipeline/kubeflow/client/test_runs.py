@@ -14,8 +14,9 @@ from components.common.storage import FolderStorage
 from pipeline.cli.runs import runs
 from pipeline.kubeflow.client.api import Kfp
 from pipeline.kubeflow.client.pods import Pods
-from pipeline.kubeflow.client.runs import DELETED, ModelResult, RunRow, from_mlflow, from_statuses, latest
+from pipeline.kubeflow.client.runs import DELETED, RunResult, RunSummary, from_mlflow, from_statuses, latest
 from pipeline.kubeflow.runtime.step_status import StatusStore, StepStatus
+from tests.support.kfp_fixtures import start_run
 from tests.support.kfp_server import START, KfpServer
 from tests.support.kube_server import KubeServer
 from tests.support.mlflow_server import serving
@@ -67,27 +68,25 @@ def test_latest_runs(
     kfp, ids = Kfp(server.url), {}
     for name in ("passed", "rejected", "failed", "stopped"):
         server.recorded = name
-        ids[name] = kfp.submit(packages["one"], name, "e", {"n": 3}).run_id
+        ids[name] = start_run(kfp, packages["one"], name, "e", {"n": 3}).run_id
         server.looks[ids[name]] = server.looks[ids[name]][-1:]
     server.recorded = "passed"
-    ids["begun"] = kfp.submit(packages["one"], "begun", "e", {"n": 3}).run_id
+    ids["begun"] = start_run(kfp, packages["one"], "begun", "e", {"n": 3}).run_id
 
     trainings.add(0.9313, **{ids["passed"]: "passed", ids["begun"]: "passed", ids["failed"]: "claimed"})
     monkeypatch.setenv("FASHION_STATE_URL", str(tmp_path / "state"))
     monkeypatch.setenv("FASHION_RUN_ID", ids["rejected"])
-    notebook = StatusStore()
-    notebook.write(
-        StepStatus("evaluate", 1.0, "done", line="test accuracy 0.9012 (95 % interval 0.89 to 0.91)")
-    )
-    notebook.write(StepStatus("gate", 2.0, "done", line="gate: rejected: accuracy 0.9012 < 0.92"))
+    store = StatusStore()
+    store.write(StepStatus("evaluate", 1.0, "done", line="test accuracy 0.9012 (95 % interval 0.89 to 0.91)"))
+    store.write(StepStatus("gate", 2.0, "done", line="gate: rejected: accuracy 0.9012 < 0.92"))
 
-    passed, rejected = ModelResult(0.9313, "passed"), ModelResult(0.9012, "rejected")
+    passed, rejected = RunResult(0.9313, "passed"), RunResult(0.9012, "rejected")
     rows = {
-        "begun": RunRow(ids["begun"], "begun", "PENDING", START, None, ModelResult()),
-        "stopped": RunRow(ids["stopped"], "stopped", "STOPPED", START, 60.0, ModelResult()),
-        "failed": RunRow(ids["failed"], "failed", "FAILED", START, 52.0, ModelResult()),
-        "rejected": RunRow(ids["rejected"], "rejected", "SUCCEEDED", START, 88.0, rejected),
-        "passed": RunRow(ids["passed"], "passed", "SUCCEEDED", START, 85.0, passed),
+        "begun": RunSummary(ids["begun"], "begun", "PENDING", START, None, RunResult()),
+        "stopped": RunSummary(ids["stopped"], "stopped", "STOPPED", START, 60.0, RunResult()),
+        "failed": RunSummary(ids["failed"], "failed", "FAILED", START, 52.0, RunResult()),
+        "rejected": RunSummary(ids["rejected"], "rejected", "SUCCEEDED", START, 88.0, rejected),
+        "passed": RunSummary(ids["passed"], "passed", "SUCCEEDED", START, 85.0, passed),
     }
     assert latest(kfp, "e", 10) == list(rows.values())
     assert latest(kfp, "e", 2) == list(rows.values())[:2]
@@ -97,7 +96,7 @@ def test_latest_runs(
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:s3cret@127.0.0.1:{free_port()}")  # it is away
     monkeypatch.setenv("FASHION_STATE_URL", "s3:///no-bucket")
-    assert [row.result for row in latest(kfp, "e", 5)] == [ModelResult()] * 5
+    assert [row.result for row in latest(kfp, "e", 5)] == [RunResult()] * 5
     result = CliRunner().invoke(runs, arguments)
     assert (result.exit_code, len(result.stderr.splitlines())) == (0, 1)
     assert "s3cret" not in result.stderr
@@ -107,8 +106,8 @@ def test_latest_runs(
 def test_runs_on_the_same_training_each_keep_their_verdict(trainings: Trainings) -> None:
     trainings.add(0.91, first="passed", second="rejected", halted="chosen")
     assert from_mlflow(["first", "second", "halted"]) == {
-        "first": ModelResult(0.91, "passed"),
-        "second": ModelResult(0.91, "rejected"),
+        "first": RunResult(0.91, "passed"),
+        "second": RunResult(0.91, "rejected"),
     }
 
 
@@ -116,7 +115,7 @@ def test_of_a_sweep_the_judged_candidate_has_the_say(trainings: Trainings) -> No
     trainings.add(0.93, sweep="claimed")
     trainings.add(0.92, sweep="rejected")
     trainings.add(0.94, sweep="claimed", other="passed")
-    assert from_mlflow(["sweep"]) == {"sweep": ModelResult(0.92, "rejected")}
+    assert from_mlflow(["sweep"]) == {"sweep": RunResult(0.92, "rejected")}
 
 
 def test_mlflow_is_asked_twice_however_many_runs(
@@ -140,7 +139,7 @@ def test_mlflow_is_asked_twice_however_many_runs(
         known = from_mlflow(asked)
         searches = [path for path in paths if path.endswith("/search")]
     assert set(known) == set(asked)
-    assert (known["old19"], known["new13"]) == (ModelResult(0.92, "passed"), ModelResult(0.913, "passed"))
+    assert (known["old19"], known["new13"]) == (RunResult(0.92, "passed"), RunResult(0.913, "passed"))
     assert searches == ["experiments/search", "runs/search"]
     assert len(paths) == 2
 
@@ -148,7 +147,7 @@ def test_mlflow_is_asked_twice_however_many_runs(
 def test_runs_on_a_second_page_are_found_and_there_it_ends(
     trainings: Trainings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.kubeflow.client.runs.PAGE", 2)
+    monkeypatch.setattr("pipeline.kubeflow.client.runs.PAGE_SIZE", 2)
     for number in range(5):
         trainings.add(0.9, **{f"run{number}": "passed"})
     assert set(from_mlflow(["run0", "run1", "run3", "none"])) == {"run1", "run3"}
@@ -160,12 +159,12 @@ def test_deleted_run_shows_so(trainings: Trainings) -> None:
     runs = {tuple(run.data.tags): run.info.run_id for run in trainings.client.search_runs(["1"])}
     trainings.client.delete_run(next(run_id for tags, run_id in runs.items() if "kubeflow_run.gone" in tags))
     assert from_mlflow(["gone", "again", "tried", "left"]) == {
-        "gone": ModelResult(None, DELETED),
-        "again": ModelResult(0.93, "passed"),
-        "left": ModelResult(0.93, "passed"),
+        "gone": RunResult(None, DELETED),
+        "again": RunResult(0.93, "passed"),
+        "left": RunResult(0.93, "passed"),
     }
     trainings.client.delete_experiment("1")
-    assert from_mlflow(["left"]) == {"left": ModelResult(None, DELETED)}
+    assert from_mlflow(["left"]) == {"left": RunResult(None, DELETED)}
 
 
 def test_only_the_notes_that_are_needed_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,7 +182,7 @@ def test_only_the_notes_that_are_needed_are_read(tmp_path: Path, monkeypatch: py
         return real(self, name)
 
     monkeypatch.setattr(FolderStorage, "read", noted)
-    assert from_statuses(Pods("kubeflow"), ["one", "two", "none"])["two"] == ModelResult(None, "passed")
+    assert from_statuses(Pods("kubeflow"), ["one", "two", "none"])["two"] == RunResult(None, "passed")
     assert sorted(read) == [f"runs/{run}/{step}.json" for run in ("none", "one", "two") for step in NEEDED]
 
 
@@ -193,7 +192,7 @@ def test_run_that_argo_has_ended_shows_so(
     kfp = Kfp(server.url)
     for recorded in ("passed", "failed", "passed"):
         server.recorded = recorded
-        kfp.submit(packages["one"], recorded, "e", {"n": 3})
+        start_run(kfp, packages["one"], recorded, "e", {"n": 3})
     server.looks[server.runs[1]["run_id"]] = [60]  # the only one that has ended for KFP
     assert [row.state for row in latest(kfp, "e", 3)] == ["PENDING", "FAILED", "PENDING"]
     kube.workflow["status"]["phase"] = "Error"

@@ -9,7 +9,9 @@ from components.common.errors import ClusterError, ParameterError
 from pipeline.kubeflow.client import schedules
 from pipeline.kubeflow.client.api import Kfp
 from pipeline.kubeflow.client.schedules import Schedule, parse_cron
+from pipeline.kubeflow.client.submission import Submission, read_package
 from tests.support.json_server import Fault
+from tests.support.kfp_fixtures import start_run
 from tests.support.kfp_server import KfpServer
 
 pytest_plugins = ("tests.support.kfp_fixtures",)
@@ -18,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("bare_environment")
 
 def make(kfp: Kfp, package: Path, name: str = "nightly", experiment: str = "e") -> Schedule:
     """A schedule for three o'clock."""
-    return schedules.create(kfp, package, name, "0 0 3 * * *", experiment, {"n": 1})
+    return schedules.create(kfp, Submission(read_package(package), {"n": 1}), name, experiment, "0 0 3 * * *")
 
 
 @pytest.mark.parametrize(
@@ -74,16 +76,8 @@ def test_number_of_fields_is_said(given: str, count: str) -> None:
 
 
 def test_create(server: KfpServer, packages: dict[str, Path]) -> None:
-    made = schedules.create(
-        Kfp(server.url),
-        packages["one"],
-        "nightly",
-        "0 0 3 * * *",
-        "an experiment",
-        {"n": 3},
-        cached=False,
-        service_account="sa",
-    )
+    submission = Submission(read_package(packages["one"], cached=False), {"n": 3}, "sa")
+    made = schedules.create(Kfp(server.url), submission, "nightly", "an experiment", "0 0 3 * * *")
     stored = server.schedules[0]
     assert made == Schedule(
         stored["recurring_run_id"], "nightly", "0 0 3 * * *", True, stored["experiment_id"]
@@ -117,8 +111,9 @@ def test_name_that_is_taken(server: KfpServer, packages: dict[str, Path]) -> Non
 
 
 def test_parameter_that_the_server_refuses(server: KfpServer, packages: dict[str, Path]) -> None:
+    submission = Submission(read_package(packages["one"]), {"n": 1, "nn": 2})
     with pytest.raises(ClusterError, match="not required by pipeline: nn"):
-        schedules.create(Kfp(server.url), packages["one"], "a", "0 0 3 * * *", "e", {"n": 1, "nn": 2})
+        schedules.create(Kfp(server.url), submission, "a", "e", "0 0 3 * * *")
     assert server.schedules == []
 
 
@@ -137,8 +132,8 @@ def test_pause_resume_delete(server: KfpServer, packages: dict[str, Path]) -> No
 def test_schedule_with_a_run_that_is_on_is_only_paused(server: KfpServer, packages: dict[str, Path]) -> None:
     kfp = Kfp(server.url)
     made, other = make(kfp, packages["one"]), make(kfp, packages["one"], "weekly")
-    run_id = kfp.submit(packages["one"], "of the clock", "e", {"n": 1}).run_id
-    kfp.submit(packages["one"], "by hand", "e", {"n": 1})
+    run_id = start_run(kfp, packages["one"], "of the clock", "e", {"n": 1}).run_id
+    start_run(kfp, packages["one"], "by hand", "e", {"n": 1})
     server.runs[0]["recurring_run_id"] = made.schedule_id
     newest = {"runs": [], "next_page_token": "further"}
     server.faults.append(Fault("/runs", 200, json.dumps(newest), times=1))
@@ -151,7 +146,7 @@ def test_schedule_with_a_run_that_is_on_is_only_paused(server: KfpServer, packag
     assert [one["status"] for one in server.schedules] == ["DISABLED", "ENABLED"]
 
     schedules.delete(kfp, other)
-    kfp.stop(run_id)
+    kfp.terminate(run_id)
     schedules.delete(kfp, made)
     assert server.schedules == []
     disable, _, delete = server.calls[-3:]
