@@ -165,6 +165,8 @@ def test_training_that_is_stopped_leaves_nothing_half_written_and_runs_again(
     assert [point.step for point in history] == list(range(1, 6))
     with (project.root / "outputs/train/history.csv").open(newline="") as file:
         epochs = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    seconds = project.json("outputs/train/performance.json")["epochs"]
+    epochs = [row | measured for row, measured in zip(epochs, seconds, strict=True)]
     assert epochs[: len(epochs_before)] == epochs_before  # their seconds too: they were not trained again
     resumed = project.json("outputs/train/training.json")
     assert not list((project.root / "outputs/.training").iterdir())

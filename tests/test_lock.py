@@ -25,5 +25,15 @@ def test_a_fresh_clone_reproduces_the_committed_lock(trained: Project, subset: P
     }
     assert clone.git("status", "--porcelain", "--", ".", ":!.dvc/site") == ""
     assert "Running stage 'train'" in printed
-    for advice in ("git add", "autostage", "dvc push"):
+    for advice in ("git add", "autostage", "dvc push", "lock file"):
         assert advice not in printed
+
+
+def test_a_stage_that_fails_is_named(fresh_project: Project):
+    (fresh_project.root / "data" / "t10k-labels-idx1-ubyte").unlink()
+    code = "from pathlib import Path; from pipeline.data.dataset import run_dvc\n"
+    code += "run_dvc(Path(), 'repro', 'validate')"
+
+    result = fresh_project.run("python", "-c", code, code=1)
+
+    assert "failed to reproduce 'validate'" in result.stderr

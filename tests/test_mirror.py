@@ -2,10 +2,21 @@
 
 from tests.support.project import ROOT
 
+PARAMETERS = "tests/pipeline/test_params.py tests the sections together"
 WITHOUT_TESTS: dict[str, str] = {
+    "components/common/params.py": PARAMETERS,
+    "components/evaluate/params.py": PARAMETERS,
+    "components/evaluate/report.py": "tests/components/evaluate/test_step.py reads what it writes",
+    "components/gate/params.py": PARAMETERS,
+    "components/register/params.py": PARAMETERS,
+    "components/train/callbacks.py": "tests/components/train/test_{step,state,fit}.py stop and resume trainings",
+    "components/train/settings.py": "tests/components/train/test_params.py overrides the settings",
+    "components/validate/params.py": PARAMETERS,
+    "components/validate/suite.py": "tests/components/validate/test_step.py breaks each expectation",
     "pipeline/cli/bucket.py": "tests/pipeline/test_bucket.py runs the command",
     "pipeline/cli/data.py": "tests/pipeline/data run the commands",
     "pipeline/cli/model.py": "tests/components/train/test_zoo.py runs the commands",
+    "pipeline/data/dvc_main.py": "tests/test_lock.py runs it",
     "pipeline/kubeflow/runtime/environment.py": "names only, which tests/infra compares with the manifests",
 }
 

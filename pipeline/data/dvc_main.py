@@ -8,7 +8,8 @@ from dvc.cli import main
 from dvc.ui import ui
 
 if __name__ == "__main__":
-    logging.getLogger("dvc.repo.scm_context").setLevel(logging.WARNING)  # what to `git add`, auto staging
+    for name in ("dvc.repo.scm_context", "dvc.dvcfile"):  # what to `git add`, auto staging, the lock file
+        logging.getLogger(name).setLevel(logging.WARNING)
     write = ui.write
 
     def write_results(*objects: Any, **options: Any) -> None:

@@ -9,11 +9,12 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Run
 
+from components.common import performance
 from components.common.files import files_digest
 
 HISTORY_METRICS = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "images_per_second")
 RECORDED_SUFFIXES = {".json", ".html", ".png", ".md", ".csv"}
-"""Files of a step that go to the run. The model goes to the registry, if the gate lets it."""
+"""Files of a step that go to the run. Measured times are metrics; the model goes to the registry."""
 
 
 def log_dataset(client: MlflowClient, run: Run, name: str, description: dict[str, Any]) -> None:
@@ -40,19 +41,17 @@ def epoch_metrics(row: dict[str, float]) -> list[Metric]:
     return [Metric(name, row[name], now, int(row["epoch"])) for name in HISTORY_METRICS if name in row]
 
 
-def record_history(
-    client: MlflowClient, run_id: str, path: Path, performance: list[dict[str, float]]
-) -> None:
+def record_history(client: MlflowClient, run_id: str, path: Path, measured: list[dict[str, float]]) -> None:
     """Logs the epochs of `history.csv`, with what was measured of each, that the run lacks."""
     known = logged_epochs(client, run_id)
     with path.open(newline="", encoding="utf-8") as file:
         rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
-    measured = {row["epoch"]: row for row in performance}
+    by_epoch = {row["epoch"]: row for row in measured}
     missing = [
         metric
         for row in rows
         if row["epoch"] not in known
-        for metric in epoch_metrics(measured.get(row["epoch"], {}) | row)
+        for metric in epoch_metrics(by_epoch.get(row["epoch"], {}) | row)
     ]
     for start in range(0, len(missing), 900):  # the server takes 1,000 at a time
         client.log_batch(run_id, metrics=missing[start : start + 900])
@@ -69,7 +68,11 @@ def record_metrics(client: MlflowClient, run: Run, metrics: dict[str, float]) ->
 
 def record_files(client: MlflowClient, run: Run, step: str, folder: Path) -> dict[str, str]:
     """Uploads a step's small files unless these very files are there; returns the tag that says so."""
-    files = [path for path in sorted(folder.iterdir()) if path.suffix in RECORDED_SUFFIXES]
+    files = [
+        path
+        for path in sorted(folder.iterdir())
+        if path.suffix in RECORDED_SUFFIXES and path.name != performance.FILE
+    ]
     tag, digest = f"files.{step}", files_digest(files, folder)
     if run.data.tags.get(tag) != digest:
         for path in files:
