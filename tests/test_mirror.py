@@ -9,7 +9,7 @@ WITHOUT_TESTS: dict[str, str] = {
     "components/evaluate/report.py": "tests/components/evaluate/test_step.py reads what it writes",
     "components/gate/params.py": PARAMETERS,
     "components/register/params.py": PARAMETERS,
-    "components/train/callbacks.py": "tests/components/train/test_{step,state,fit}.py stop and resume trainings",
+    "components/train/callbacks.py": "test_{step,state,fit}.py beside it stop and resume trainings",
     "components/train/settings.py": "tests/components/train/test_params.py overrides the settings",
     "components/validate/params.py": PARAMETERS,
     "components/validate/suite.py": "tests/components/validate/test_step.py breaks each expectation",
