@@ -12,7 +12,6 @@ WITHOUT_TESTS: dict[str, str] = {
     "components/train/callbacks.py": "test_{step,state,fit}.py beside it stop and resume trainings",
     "components/train/settings.py": "tests/components/train/test_params.py overrides the settings",
     "components/validate/params.py": PARAMETERS,
-    "components/validate/suite.py": "tests/components/validate/test_step.py breaks each expectation",
     "pipeline/cli/bucket.py": "tests/pipeline/test_bucket.py runs the command",
     "pipeline/cli/data.py": "tests/pipeline/data run the commands",
     "pipeline/cli/model.py": "tests/components/train/test_zoo.py runs the commands",

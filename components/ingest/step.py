@@ -56,8 +56,8 @@ def ingest(
                 unpack(stage)
                 absent, damaged = check(stage, {name: expected[name] for name in wanted})
                 if absent or damaged:
-                    faults = [f"{name} is missing" for name in absent] + list(damaged.values())
-                    raise SourceError("; ".join(faults))
+                    problems = [f"{name} is missing" for name in absent] + list(damaged.values())
+                    raise SourceError("; ".join(problems))
         except SourceError as error:
             failures.append(redacted(f"{source.name}: {error}"))
             say(f"no data from {failures[-1]}")

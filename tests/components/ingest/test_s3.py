@@ -227,14 +227,8 @@ def test_a_listing_cannot_write_elsewhere(tmp_path: Path, name: str):
 @pytest.mark.parametrize(
     "entries",
     [
-        None,
-        1,
-        "text",
-        {"md5": "x"},
-        [1],
-        [{"relpath": "a"}],
-        [{"relpath": 1, "md5": "x"}],
-        [{"relpath": "a", "md5": 1}],
+        *(None, 1, "text", {"md5": "x"}, [1], [{"relpath": "a"}]),
+        *([{"relpath": 1, "md5": "x"}], [{"relpath": "a", "md5": 1}]),
     ],
 )
 def test_a_listing_of_another_form_is_refused(tmp_path: Path, entries: object):
@@ -247,14 +241,8 @@ def test_a_listing_of_another_form_is_refused(tmp_path: Path, entries: object):
 @pytest.mark.parametrize(
     "text",
     [
-        "",
-        ".dir",
-        "0" * 32,
-        "0" * 31 + ".dir",
-        "0" * 33 + ".dir",
-        "G" * 32 + ".dir",
-        "0" * 32 + ".dir\n",
-        "../" * 11,
+        *("", ".dir", "0" * 32, "0" * 31 + ".dir", "0" * 33 + ".dir"),
+        *("G" * 32 + ".dir", "0" * 32 + ".dir\n", "../" * 11),
     ],
 )
 def test_a_version_of_another_form_is_refused(tmp_path: Path, text: str):

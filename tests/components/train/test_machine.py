@@ -1,42 +1,14 @@
 """The machine, as far as it decides the weights."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from components.common.files import data_version, write_json
 from components.train.machine import machines_until_the_end, this_machine
 from components.train.state import pack_state, unpack_state
-from components.train.step import train
 from pipeline.params import Params
 from tests.support.project import Project
-
-
-class StoppedError(Exception):
-    pass
-
-
-def stop_in_epoch_2(row: dict[str, float]) -> None:
-    if row["epoch"] == 2:  # the state of this epoch is not yet kept
-        raise StoppedError
-
-
-def run(
-    data: Path, out: Path, params: Params, on_epoch: Any = lambda row: None, **changes: Any
-) -> dict[str, Any]:
-    validation = out.parent / f"{out.name}-validation.json"
-    write_json(validation, {"verdict": "passed", "data_version": data_version(data)})
-    return train(
-        data=data,
-        validation=validation,
-        out=out,
-        state=str(out.parent / f"{out.name}-state"),
-        data_params=params.data,
-        model_params=params.model,
-        train_params=params.train.model_copy(update=changes),
-        on_epoch=on_epoch,
-    )
+from tests.support.training import StoppedError, run, stop_in_epoch_2
 
 
 def test_a_machine_is_known_by_what_decides_about_arithmetic(tmp_path: Path):

@@ -3,7 +3,6 @@
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,32 +16,7 @@ from components.train.params import ModelParams
 from components.train.step import describe_run, train
 from pipeline.params import Params
 from tests.support.project import Project
-
-
-class StoppedError(Exception):
-    pass
-
-
-def stop_in_epoch_2(row: dict[str, float]) -> None:
-    if row["epoch"] == 2:  # the state of this epoch is not yet kept
-        raise StoppedError
-
-
-def run(
-    data: Path, out: Path, params: Params, on_epoch: Any = lambda row: None, **changes: Any
-) -> dict[str, Any]:
-    validation = out.parent / f"{out.name}-validation.json"
-    write_json(validation, {"verdict": "passed", "data_version": data_version(data)})
-    return train(
-        data=data,
-        validation=validation,
-        out=out,
-        state=str(out.parent / f"{out.name}-state"),
-        data_params=params.data,
-        model_params=params.model,
-        train_params=params.train.model_copy(update=changes),
-        on_epoch=on_epoch,
-    )
+from tests.support.training import StoppedError, run, stop_in_epoch_2
 
 
 @pytest.fixture
