@@ -1,10 +1,10 @@
-"""Makes `.venv`, with every package at its locked version and hash, unless it is there: `make setup`.
+"""Creates `.venv` with every package at its locked version and hash, unless it is up to date: `make setup`.
 
     python infra/setup.py cpu|gpu
 
-What it was made from is kept in it, so that it is made anew when the folder was copied or moved, for another
-Python, or for another lock. Only what the index and the network need is taken over from the configuration of
-pip and uv: the rest (`PIP_USER`, `target`, `no-binary`, ...) would decide what is installed, and where.
+`.venv` records what it was made from. It is made again after the folder was copied or moved, for another
+Python, and for another lock. Of the configuration of pip and uv, only settings of the index and the network
+are used: others (`PIP_USER`, `target`, `no-binary`, ...) would change what is installed, and where.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PIP_KEPT = re.compile(
     r"(extra-)?index-url|trusted-host|(client-)?cert|proxy|find-links|no-index|cache-dir|no-cache-dir"
     r"|(default-)?timeout|retries|resume-retries|keyring-provider|use-feature|use-deprecated"
 )
-"""Options of pip that stay: where packages come from, and how to get there."""
+"""Options of pip that are used: the index and the network."""
 PIP_TO_UV = (
     ("PIP_INDEX_URL", "UV_DEFAULT_INDEX", " "),
     ("PIP_EXTRA_INDEX_URL", "UV_INDEX", " "),
@@ -35,7 +35,7 @@ PIP_TO_UV = (
     ("PIP_TRUSTED_HOST", "UV_INSECURE_HOST", " "),
     ("PIP_CERT", "SSL_CERT_FILE", " "),
 )
-"""Variable of pip, that of uv, and what uv puts between several values."""
+"""Variable of pip, variable of uv, and uv's separator of several values."""
 READ_PIP = """
 import json
 from pip._internal.configuration import Configuration
@@ -50,7 +50,7 @@ UV_KEPT = re.compile(
 
 
 def main() -> None:
-    """Sets up, or finds everything in place."""
+    """Creates `.venv`, unless it is up to date."""
     if not (3, 11) <= sys.version_info[:2] < (3, 14):
         fail(f"this is Python {platform.python_version()}", "name 3.11 to 3.13: make PYTHON=/path/to/it")
     if sys.argv[1:] not in (["cpu"], ["gpu"]):
@@ -58,11 +58,11 @@ def main() -> None:
     if ":" in str(ROOT):
         fail(f"the path {ROOT} has a colon in it, which separates folders in PATH", "rename the folder")
     kind = sys.argv[1]
-    with (ROOT / "pyproject.toml").open("r+b") as lock:  # two at once in one folder: the second waits
+    with (ROOT / "pyproject.toml").open("r+b") as lock:  # a second process in this folder waits
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print("another set-up of this folder is at work: waiting for it", flush=True)
+            print("another set-up of this folder is running: waiting for it", flush=True)
             fcntl.flock(lock, fcntl.LOCK_EX)
         changed = changes(kind)
         if changed:
@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def made_from(kind: str) -> dict[str, str]:
-    """All that the content of `.venv` depends on, and the folder that its `fashion` runs."""
+    """Everything that the content of `.venv` depends on, and the folder of the project installed in it."""
     files = ("pyproject.toml", "requirements/uv.txt", f"requirements/{kind}.txt", "infra/setup.py")
     return {
         "folder": str(ROOT),
@@ -91,12 +91,12 @@ def made_from(kind: str) -> dict[str, str]:
 
 
 def changes(kind: str) -> list[str]:
-    """What differs from what `.venv` was made from; all, if it was not finished."""
+    """The names of what changed since `.venv` was made; all names if it was not completed."""
     try:
         before = dict(json.loads(MADE_FROM.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         before = {}
-    lost = set(before.pop("packages", [])) - set(packages())  # those that a user has added are welcome
+    lost = set(before.pop("packages", [])) - set(packages())  # added packages do not matter
     now = made_from(kind)
     return [name for name in {**now, **before} if now.get(name) != before.get(name)] + sorted(lost)
 
@@ -107,11 +107,10 @@ def packages() -> list[str]:
 
 
 def install(kind: str) -> None:
-    """Makes `.venv` from nothing."""
+    """Creates `.venv` from scratch."""
     MADE_FROM.unlink(missing_ok=True)
     environment = clean_environment()
-    # Within a venv, this is the Python that it was made with.
-    python = getattr(sys, "_base_executable", sys.executable)
+    python = getattr(sys, "_base_executable", sys.executable)  # not that of a venv
     if not run([python, "-m", "venv", "--clear", str(VENV)], environment):
         fail(f"no venv for {python}", "on Debian or Ubuntu: apt install python3-venv")
     pip = [str(VENV / "bin/python"), "-m", "pip"]
@@ -121,15 +120,15 @@ def install(kind: str) -> None:
     uv = [str(VENV / "bin/uv"), "pip", "install", "--quiet", "--compile-bytecode", "--python", pip[0]]
     if not (
         run([*quiet, "--require-hashes", "-r", str(ROOT / "requirements/uv.txt")], environment)
-        # pip reads the same lock, where uv does not get through (a proxy that only pip is set up for)
+        # pip reads the same lock, if uv fails (for example, a proxy that only pip is configured for)
         and (run([*uv, *locked], environment) or run([*quiet, *locked], environment))
         and run([*quiet, "--no-deps", "--no-build-isolation", "--editable", str(ROOT)], environment)
     ):
-        fail("the packages cannot be installed", "the reason is above; the same command tries again")
+        fail("the packages cannot be installed", "the reason is above; run the same command again")
 
 
 def clean_environment() -> dict[str, str]:
-    """The environment without what leads Python, pip or uv elsewhere."""
+    """The environment without settings that change what Python, pip or uv use or install."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -137,24 +136,24 @@ def clean_environment() -> dict[str, str]:
     }
     kept.pop("VIRTUAL_ENV", None)
     kept |= {"PIP_CONFIG_FILE": os.devnull, "UV_NO_CONFIG": "1"}
-    if os.path.expanduser("~") == "~":  # noqa: PTH111 # no home, no caches: else they land in a folder named ~
+    if os.path.expanduser("~") == "~":  # noqa: PTH111 # without a home, caches would be in a folder named ~
         kept |= {"PIP_NO_CACHE_DIR": "1", "UV_NO_CACHE": "1"}
     return kept
 
 
 def pip_settings(python: str) -> dict[str, str]:
-    """What is kept of pip's configuration, from its files and from the environment, as variables.
+    """The used options of pip's configuration, from files and environment, as variables of pip and uv.
 
-    `pip config list` does not do: `user` and `quiet`, among what is configured, are options of its own, too.
+    `pip config list` cannot be used: configured options such as `user` and `quiet` change it, too.
     """
     result = subprocess.run([python, "-I", "-c", READ_PIP], capture_output=True, text=True, check=False)
     if result.returncode:
         fail(
             f"pip's configuration cannot be read: {result.stderr.strip().splitlines()[-1]}",
-            "mend the file: `pip config debug`",
+            "correct the file: `pip config debug`",
         )
     options: dict[str, str] = {}
-    for key, value in json.loads(result.stdout).items():  # the newest pip has a level more, for the file
+    for key, value in json.loads(result.stdout).items():  # newer versions of pip add a level for the file
         options |= value if isinstance(value, dict) else {key: value}
     settings = {}
     for section in ("global", "install", ":env:"):  # the later one wins, as in pip
@@ -166,7 +165,7 @@ def pip_settings(python: str) -> dict[str, str]:
 
 
 def uv_settings(settings: dict[str, str]) -> dict[str, str]:
-    """The same for uv, which does not look at pip's settings; its own variables come first."""
+    """The same options for uv, unless its own variables are set."""
     found = {
         uv: separator.join(settings[pip].split())
         for pip, uv, separator in PIP_TO_UV
@@ -178,12 +177,12 @@ def uv_settings(settings: dict[str, str]) -> dict[str, str]:
 
 
 def run(command: list[str], environment: dict[str, str]) -> bool:
-    """Whether a command succeeds; it says itself what went wrong."""
+    """Whether a command succeeds; it prints its own errors."""
     return subprocess.run(command, env=environment, cwd=ROOT, check=False).returncode == 0
 
 
 def fail(message: str, hint: str) -> None:
-    """Ends with what was wrong and what to do."""
+    """Exits with an error and a hint."""
     sys.exit(f"error: {message}\nwhat to do: {hint}")
 
 
@@ -191,6 +190,6 @@ if __name__ == "__main__":
     try:
         main()
     except KeyboardInterrupt:
-        sys.exit("interrupted; the same command starts anew")
+        sys.exit("interrupted; the same command starts again")
     except OSError as error:
         fail(f"{error.filename}: {error.strerror}", "work in a folder that can be written")

@@ -1,4 +1,4 @@
-"""The bucket of a project: made, versioned, encrypted, closed to the public, and cleared of old objects."""
+"""Creates the S3 bucket of a project: versioned, encrypted, not public, old objects deleted."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -6,54 +6,58 @@ from functools import partial
 from typing import Any
 
 from components.common.errors import ParameterError
-from components.common.s3 import REFUSED, s3_client, s3_faults
+from components.common.s3 import REFUSED, s3_client, s3_errors
 
 EXPIRE_DAYS, UPLOAD_DAYS = 90, 7
 NO_REGION = ("us-east-1", "aws-global", None)
-"""Of a client whose buckets must not name their region."""
-CLOSED = dict.fromkeys(
+"""Regions that must not be given when a bucket is created."""
+PRIVATE = dict.fromkeys(
     ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True
 )
 ENCRYPTED = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}
 NOT_SUPPORTED = (400, 405, 501)
-"""How a server that knows but a part of S3 answers to the rest."""
+"""HTTP status of servers for parts of S3 that they do not support."""
 
 Row = tuple[str, str]
 Rule = dict[str, Any]
 
 
 def create_bucket(name: str, region: str | None = None, expire_days: int = EXPIRE_DAYS) -> list[Row]:
-    """Makes a bucket and sets it up; what is right already is not written again.
+    """Creates a bucket, unless it exists, and configures it.
 
-    Encryption by a key of one's own and lifecycle rules of others are left alone.
+    Settings that are right are not written again. Other encryption keys and lifecycle rules are kept.
 
     Args:
         name: The bucket.
-        region: Where a new bucket lies, instead of AWS_DEFAULT_REGION.
-        expire_days: When objects below `state/`, and old versions of any object, are deleted.
+        region: The region of a new bucket, instead of AWS_DEFAULT_REGION.
+        expire_days: After so many days, old versions of objects and all objects below `state/` are deleted.
 
     Returns:
         Each setting with its state: `created`, `was there`, `set` or `not supported by this endpoint`.
 
     Raises:
-        ParameterError: No bucket can have this name.
+        ParameterError: This is not a valid name of a bucket.
         StorageError: The bucket is somebody else's, or the server refuses or cannot be reached.
     """
     if not re.fullmatch(r"(?!.*\.\.)(?!\d+(\.\d+){3}$)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", name):
         raise ParameterError(
-            f"no bucket can have the name `{name}`", "take 3 to 63 of a-z, 0-9, `-` and `.`, as fashion-acme"
+            f"`{name}` is not a valid name of a bucket",
+            "take 3 to 63 of a-z, 0-9, `-` and `.`, as fashion-acme",
         )
     client = s3_client(region)
-    with s3_faults(f"set up the bucket {name}"):
-        made = ("bucket", _make(client, name))
-        return [made, *_protect(client, name), *_clear(client, name, expire_days)]
+    with s3_errors(f"set up the bucket {name}"):
+        return [
+            ("bucket", _create(client, name)),
+            *_protect(client, name),
+            *_expire(client, name, expire_days),
+        ]
 
 
-def _make(client: Any, name: str) -> str:
+def _create(client: Any, name: str) -> str:
     from botocore.exceptions import ClientError
 
     try:
-        client.list_objects_v2(Bucket=name, MaxKeys=1)  # HEAD would not say why it is refused
+        client.list_objects_v2(Bucket=name, MaxKeys=1)  # a HEAD request has no error code in its response
     except ClientError as error:
         if error.response["Error"]["Code"] != "NoSuchBucket":
             raise
@@ -76,52 +80,44 @@ def _protect(client: Any, name: str) -> Iterator[Row]:
     yield "encryption", _state(bool(found.get("Rules")), write)
 
     found = _read(client.get_public_access_block, name).get("PublicAccessBlockConfiguration", {})
-    write = partial(client.put_public_access_block, Bucket=name, PublicAccessBlockConfiguration=CLOSED)
-    yield "no public access", _state(CLOSED.items() <= found.items(), write)
+    write = partial(client.put_public_access_block, Bucket=name, PublicAccessBlockConfiguration=PRIVATE)
+    yield "no public access", _state(PRIVATE.items() <= found.items(), write)
 
 
-def _clear(client: Any, name: str, days: int) -> Iterator[Row]:
-    """Rule by rule, because a server may know one and not another; each call replaces them all."""
+def _expire(client: Any, name: str, days: int) -> Iterator[Row]:
+    """Sets lifecycle rules one by one, as a server may support only some; each call replaces all rules."""
     rules: list[Rule] = _read(client.get_bucket_lifecycle_configuration, name).get("Rules", [])
-    ours = {
-        f"old versions deleted after {days} days": _rule(
-            "versions",
-            NoncurrentVersionExpiration={"NoncurrentDays": days},
-            Expiration={"ExpiredObjectDeleteMarker": True},
-        ),
-        f"unfinished uploads deleted after {UPLOAD_DAYS} days": _rule(
-            "uploads", AbortIncompleteMultipartUpload={"DaysAfterInitiation": UPLOAD_DAYS}
-        ),
-        f"state/ deleted after {days} days": _rule(  # each epoch's is a version: the old are of no use
-            "state",
-            "state/",
-            Expiration={"Days": days},
-            NoncurrentVersionExpiration={"NoncurrentDays": 1},
-        ),
+    old_versions = {
+        "NoncurrentVersionExpiration": {"NoncurrentDays": days},
+        "Expiration": {"ExpiredObjectDeleteMarker": True},
     }
-    for setting, rule in ours.items():
-        changed = [*(other for other in rules if other.get("ID") != rule["ID"]), rule]
+    uploads = {"AbortIncompleteMultipartUpload": {"DaysAfterInitiation": UPLOAD_DAYS}}
+    # Each epoch writes a new version of the state; the older ones are not needed.
+    state = {"Expiration": {"Days": days}, "NoncurrentVersionExpiration": {"NoncurrentDays": 1}}
+    for setting, rule_id, prefix, actions in (
+        (f"old versions deleted after {days} days", "fashion-versions", "", old_versions),
+        (f"unfinished uploads deleted after {UPLOAD_DAYS} days", "fashion-uploads", "", uploads),
+        (f"state/ deleted after {days} days", "fashion-state", "state/", state),
+    ):
+        rule = {"ID": rule_id, "Status": "Enabled", "Filter": {"Prefix": prefix}, **actions}
+        changed = [*(other for other in rules if other.get("ID") != rule_id), rule]
         write = partial(
             client.put_bucket_lifecycle_configuration, Bucket=name, LifecycleConfiguration={"Rules": changed}
         )
-        state = _state(any(_meaning(found) == _meaning(rule) for found in rules), write)
-        if state == "set":
+        result = _state(any(_comparable(found) == _comparable(rule) for found in rules), write)
+        if result == "set":
             rules = changed
-        yield setting, state
+        yield setting, result
 
 
-def _rule(name: str, prefix: str = "", **actions: dict[str, int]) -> Rule:
-    return {"ID": f"fashion-{name}", "Status": "Enabled", "Filter": {"Prefix": prefix}, **actions}
-
-
-def _meaning(rule: Rule) -> Rule:
-    """A rule as it can be compared: servers give it back with the prefix here or there."""
+def _comparable(rule: Rule) -> Rule:
+    """A rule with its prefix at the top; servers return the prefix there or in the filter."""
     prefix = rule.get("Filter", {}).get("Prefix") or rule.get("Prefix") or ""
     return {name: rule[name] for name in rule.keys() - {"Filter", "Prefix"}} | {"prefix": prefix}
 
 
 def _read(call: Callable[..., dict[str, Any]], name: str) -> dict[str, Any]:
-    """A setting, empty where there is none or the server knows of none."""
+    """A setting of a bucket; empty if it is not set or not supported."""
     from botocore.exceptions import ClientError
 
     try:
@@ -132,11 +128,11 @@ def _read(call: Callable[..., dict[str, Any]], name: str) -> dict[str, Any]:
         raise
 
 
-def _state(there: bool, write: Callable[[], Any]) -> str:
-    """Writes a setting that is not there, and says what became of it."""
+def _state(is_set: bool, write: Callable[[], Any]) -> str:
+    """Writes a setting unless it `is_set`, and returns its state."""
     from botocore.exceptions import ClientError
 
-    if there:
+    if is_set:
         return "was there"
     try:
         write()

@@ -1,4 +1,4 @@
-"""What git knows: whether a folder is a repository, and the commit of the code that runs."""
+"""Git: whether a folder is in a repository, and the commit of the running code."""
 
 import os
 import subprocess
@@ -12,14 +12,14 @@ CODE = (
     *("components", "pipeline", "fashion_pipeline.py", "params.yaml", "dvc.yaml", "data.dvc"),
     *("pyproject.toml", "requirements"),
 )
-"""What decides a run's result; what the pipeline itself writes (lock, metrics) does not make it dirty."""
+"""What influences a run's result; the pipeline's own outputs (lock, metrics) do not make it dirty."""
 TIMEOUT_SECONDS = 60
 
 
 def git_version() -> dict[str, str]:
-    """The commit of the code that runs, and whether it or its parameters differ (in an image: it alone).
+    """MLflow tags: the commit of the running code, and whether files differ from it. Empty without git.
 
-    Empty without git.
+    In an image, the commit is that of the image, and the tag `git.dirty` is about the code alone.
 
     Raises:
         PipelineError: There is a repository, but git refuses to read it.
@@ -27,32 +27,32 @@ def git_version() -> dict[str, str]:
     commit = ""
     if is_repository(CODE_ROOT):
         commit = _git(CODE_ROOT, "rev-parse", "--verify", "--quiet", "HEAD").stdout.strip()
-    if not commit:  # an image has no git, but the commit that it was built from
+    if not commit:  # in an image
         commit, dirty, _ = os.environ.get("FASHION_COMMIT", "").partition("-dirty-")
         return {"mlflow.source.git.commit": commit, "git.dirty": str(bool(dirty)).lower()} if commit else {}
     return {"mlflow.source.git.commit": commit, "git.dirty": str(is_changed(*CODE)).lower()}
 
 
 def is_changed(*paths: str) -> bool:
-    """Whether a file of the code is not as committed.
+    """Whether one of these files of the code has uncommitted changes.
 
     Raises:
-        PipelineError: git cannot tell.
+        PipelineError: git cannot read the repository.
     """
     if not is_repository(CODE_ROOT):
         return False
     result = _git(CODE_ROOT, "status", "--porcelain", "--untracked-files=all", "--", *paths)
     if result.returncode:
-        raise PipelineError(f"git cannot read {CODE_ROOT}: {_reason(result)}", "mend what git names")
+        raise PipelineError(f"git cannot read {CODE_ROOT}: {_reason(result)}", "correct what git names")
     return bool(result.stdout)
 
 
 def is_repository(folder: Path) -> bool:
-    """Whether a folder lies in a git repository.
+    """Whether a folder is in a git repository.
 
     Raises:
-        PipelineError: It does, but git is not installed, or refuses the repository. Going on would leave
-            the commit out of what is recorded.
+        PipelineError: It is, but git is not installed or refuses the repository: runs would be recorded
+            without their commit.
     """
     entry = next((p / ".git" for p in (folder, *folder.parents) if (p / ".git").exists()), None)
     if entry is None:
@@ -74,7 +74,7 @@ def is_repository(folder: Path) -> bool:
             f"git does not trust {entry.parent}: it belongs to another user", f"`{command}`, {without}"
         )
     reason = _reason(result) if result.returncode else "it has no files (core.bare is true)"
-    raise PipelineError(f"git cannot use {entry}: {reason}", f"mend it, {without}")
+    raise PipelineError(f"git cannot use {entry}: {reason}", f"correct it, {without}")
 
 
 def _reason(result: subprocess.CompletedProcess[str]) -> str:
@@ -82,7 +82,7 @@ def _reason(result: subprocess.CompletedProcess[str]) -> str:
 
 
 def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs git; what it says is read, so it is to say it in English."""
+    """Runs git with messages in English, because they are parsed."""
     try:
         return subprocess.run(
             ["git", *arguments],
@@ -97,5 +97,5 @@ def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     except subprocess.TimeoutExpired:
         raise PipelineError(
             f"`git {' '.join(arguments)}` in {folder} takes more than {TIMEOUT_SECONDS} s",
-            "see what that command waits for",
+            "find out what that command waits for",
         ) from None

@@ -1,4 +1,4 @@
-"""A model for people: its settings and layers as tables, and its drawing."""
+"""A model of the zoo as text: tables of its settings and layers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def build_plain(name: str, data: DataParams) -> keras.Model:
-    """The network of a model in standard layers, untrained, for images of the data's size and classes."""
+    """The untrained network of a model, in standard layers."""
     import_tensorflow()
     import keras
 
@@ -25,7 +25,7 @@ def build_plain(name: str, data: DataParams) -> keras.Model:
 
 
 def model_tables(name: str, data: DataParams) -> tuple[keras.Model, str]:
-    """A model's network, and the tables of its settings and layers."""
+    """The network of a model, and its tables of settings and layers as text."""
     from components.train.network import layer_table
 
     network = build_plain(name, data)

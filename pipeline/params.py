@@ -1,7 +1,7 @@
-"""The parameters of the pipeline: `params.yaml`, typed, strict and documented.
+"""The parameters of the pipeline: `params.yaml`, checked by pydantic.
 
-Every name stands in the file and none has a default here. What is left empty under `train` is the model's
-own (`components/train/models.py`); what a run was trained with is in its `training.json`, whole.
+All names must be in the file. Where a value under `train` is empty, the setting of the model zoo applies;
+`training.json` contains all settings of a training.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ from components.validate.params import ValidateParams
 
 
 class TrackingParams(Section):
-    """Where runs are recorded. The server is MLFLOW_TRACKING_URI's, never a parameter."""
+    """The recording of runs. The address of the server is in MLFLOW_TRACKING_URI, not here."""
 
     experiment: str = Field(min_length=1, description="MLflow experiment's name", examples=["fashion-mnist"])
 
@@ -75,8 +75,8 @@ def load(path: Path) -> Params:
     """Reads and checks `params.yaml`.
 
     Raises:
-        ParameterError: The file is missing or not YAML, or a name, type or range is wrong. The
-            message has a line for each fault, with what to write instead.
+        ParameterError: The file is missing or not YAML, or a name, type or range is wrong. The message has a
+            line for each error, with what to write instead.
     """
     try:
         content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
@@ -86,12 +86,12 @@ def load(path: Path) -> Params:
         ) from None
     except (YAMLError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
-        raise ParameterError(f"{path} is not valid YAML: {reason}", "mend that line") from None
+        raise ParameterError(f"{path} is not valid YAML: {reason}", "correct that line") from None
     return parse(content, path.name)
 
 
 def parse(content: Any, origin: str) -> Params:
-    """Checks parameters that are already read; `origin` names them in the error."""
+    """Checks the content of a parameter file; `origin` is its name in the error message."""
     try:
         return Params.model_validate(content)
     except ValidationError as error:
@@ -102,7 +102,7 @@ def parse(content: Any, origin: str) -> Params:
 
 
 def describe() -> Iterator[tuple[str, str, str]]:
-    """Name, type with range, and meaning of every parameter, in the file's order."""
+    """Name, type with range, and description of every parameter, in the order of the file."""
     yield from _describe(Params.model_json_schema(), Params.model_json_schema()["$defs"], "")
 
 
@@ -130,7 +130,7 @@ def _type(entry: dict[str, Any]) -> str:
 
 
 def _explain(detail: ErrorDetails) -> str:
-    """One line for one fault: the name, what stands there, and what to write instead."""
+    """One line for one error: the name, the value, and what to write instead."""
     location = [str(part) for part in detail["loc"]]
     name = ".".join(location)
     known = {known: (kind, meaning) for known, kind, meaning in describe()}
@@ -152,7 +152,7 @@ def _reason(detail: ErrorDetails) -> str:
 
 
 def _example(location: list[str]) -> str:
-    """`, for example 7`, from the field's own declaration; empty where it has none."""
+    """`, for example 7`, from the declaration of the field; empty if it has no example."""
     section: Any = Params
     for part in location:
         fields = {(f.alias or n): f for n, f in getattr(section, "model_fields", {}).items()}

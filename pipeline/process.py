@@ -1,4 +1,4 @@
-"""What a process takes over from its surroundings, settled before anything is done with it."""
+"""Corrects the environment of the process before DVC, MLflow and git use it."""
 
 import os
 import pwd
@@ -23,16 +23,16 @@ GIT_VARIABLES = frozenset(
         "GIT_WORK_TREE",
     )
 )
-"""`git rev-parse --local-env-vars`: a git hook has them set, and then they speak of the hook's repository."""
+"""`git rev-parse --local-env-vars`: set in a git hook, where they name the hook's repository."""
 NO_HOME = "/nonexistent"
-"""Debian's home of users who have none: nothing of another user is read from there, and nothing written."""
+"""The home of users without one in Debian; it does not exist, so nothing is read from or written to it."""
 
 
 def settle_process() -> None:
-    """Makes git look at the folder that it runs in, and gives a user id without an account a name and a home.
+    """Removes git's repository variables, and gives a user id without an account a name and a home.
 
-    All processes that are started later inherit it. DVC and MLflow ask for the user's name, and both and
-    others for a home folder, which need not exist.
+    Processes that are started later inherit this. DVC and MLflow need a user name, and they and other
+    libraries the path of a home, which need not exist.
     """
     for name in GIT_VARIABLES:
         os.environ.pop(name, None)

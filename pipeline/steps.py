@@ -1,23 +1,23 @@
-"""The steps as both orchestrators call them: a function of `components`, then its record in MLflow.
-
-Each takes the project's root (of `params.yaml`, `data` and `outputs`), which a caller may set up as it
-likes; nothing here knows who calls.
-"""
+"""Each step: its function in `components`, then its record in MLflow. DVC and KFP both call these."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from components.common.errors import counted, first_line
 from components.common.files import data_version, read_json
-from pipeline import params as parameters
+from components.evaluate.step import evaluate
+from components.gate.step import RuleVerdict, gate, gate_table, verdict_line
+from components.register.step import register
+from components.train.step import check_validated, describe_run, train
+from components.validate.step import validate
+from pipeline.data.dataset import DATA_FILE, manifest
+from pipeline.params import Params
 from pipeline.project import Project
 
 if TYPE_CHECKING:
     from pipeline.tracking.runs import Tracker
 
-STEP_NAMES = ("validate", "train", "evaluate", "gate", "register")
 SECTIONS: dict[str, tuple[str, ...]] = {
     "validate": ("data", "validate"),
     "train": ("data", "model", "train", "tracking"),
@@ -25,37 +25,41 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "gate": ("gate", "tracking"),
     "register": ("register", "evaluate", "tracking"),
 }
-"""The sections of `params.yaml` that a step reads: a change of any other does not run it again."""
+"""The sections of `params.yaml` that a step reads: a change of another section does not run it again."""
+STEP_NAMES = tuple(SECTIONS)
 
 
-def run_step(name: str, project: Project, params: parameters.Params) -> str:
-    """Runs one step, and returns its result in a line. It reads the sections of `SECTIONS[name]` alone.
+def run_step(name: str, project: Project, params: Params) -> str:
+    """Runs one step, and returns its result in a line.
 
     Raises:
-        PipelineError: Any fault that the user can mend.
+        PipelineError: The step failed for a reason that the user can correct.
     """
-    return _STEPS[name](project, params)
+    steps = {
+        "validate": _validate,
+        "train": _train,
+        "evaluate": _evaluate,
+        "gate": _gate,
+        "register": _register,
+    }
+    return steps[name](project, params)
 
 
-def _validate(project: Project, params: parameters.Params) -> str:
-    from components.validate.step import validate
-    from pipeline.data.dataset import DATA_FILE, manifest
-
-    described = (project.root / DATA_FILE).exists()  # else whoever fetched the data has verified it
-    digests = manifest(project.root).sha256 if described else None
+def _validate(project: Project, params: Params) -> str:
+    # A pod's project has no data.dvc: there the ingest step has compared the files with their hashes.
+    has_manifest = (project.root / DATA_FILE).exists()
+    digests = manifest(project.root).sha256 if has_manifest else None
     result = validate(project.data, project.out("validate"), params.data, params.validate_, digests)
-    count = len(result["expectations"])
-    warnings = counted(result["warnings"], "warning")
-    return f"validation passed: {counted(count, 'expectation')}, {warnings}"
+    expectations = counted(len(result["expectations"]), "expectation")
+    return f"validation passed: {expectations}, {counted(result['warnings'], 'warning')}"
 
 
-def _train(project: Project, params: parameters.Params) -> str:
-    from components.train.step import check_validated, describe_run, train
+def _train(project: Project, params: Params) -> str:
     from pipeline.tracking.runs import Tracker
 
     tracker = Tracker(project.root, params.tracking.experiment)
     verdict = project.out("validate") / "verdict.json"
-    check_validated(verdict, data_version(project.data))  # before a run is made for it
+    check_validated(verdict, data_version(project.data))  # before a run is created in MLflow
     description = describe_run(project.data, params.data, params.model, params.train, project.training_state)
     with tracker.training(description) as on_epoch:
         training = train(
@@ -70,16 +74,14 @@ def _train(project: Project, params: parameters.Params) -> str:
         )
     try:
         _record(tracker, project, "train")
-    except Exception as error:  # whatever it is, the model is made: do not throw it away
-        print(f"the run is not recorded yet, the next step does it: {first_line(error)}")
+    except Exception as error:  # the trained model is kept, whatever error MLflow raises
+        print(f"the run is not recorded in MLflow yet, the next step records it: {first_line(error)}")
     accuracy = training["validation"]["accuracy"]
     return f"trained: validation accuracy {accuracy:.4f}, weights {training['weights_digest'][:12]}"
 
 
-def _evaluate(project: Project, params: parameters.Params) -> str:
-    from components.evaluate.step import evaluate
-
-    tracker = _tracker(project, params, chosen=True)
+def _evaluate(project: Project, params: Params) -> str:
+    tracker = _open_tracker(project, params, chosen=True)
     metrics = evaluate(
         project.data, project.out("train"), project.out("evaluate"), params.data, params.evaluate
     )
@@ -88,22 +90,18 @@ def _evaluate(project: Project, params: parameters.Params) -> str:
     return f"test accuracy {metrics['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f})"
 
 
-def _gate(project: Project, params: parameters.Params) -> str:
-    from components.gate.step import RuleVerdict, gate, gate_table, verdict_line
-
-    tracker = _tracker(project, params, chosen=True)
+def _gate(project: Project, params: Params) -> str:
+    tracker = _open_tracker(project, params, chosen=True)
     result = gate(project.out("evaluate"), project.out("gate"), params.gate)
     rules = [RuleVerdict(**rule) for rule in result["rules"]]
     print(gate_table(rules))
     _record(tracker, project, "gate")
-    tracker.claim(_training(project), result["verdict"])
+    tracker.claim(_read_training(project), result["verdict"])
     return f"gate: {verdict_line(rules)}"
 
 
-def _register(project: Project, params: parameters.Params) -> str:
-    from components.register.step import register
-
-    tracker = _tracker(project, params)
+def _register(project: Project, params: Params) -> str:
+    tracker = _open_tracker(project, params)
     result = register(
         data=project.data,
         trained=project.out("train"),
@@ -119,31 +117,23 @@ def _register(project: Project, params: parameters.Params) -> str:
     return f"{result.model_name} version {result.version} is {result.alias}: {result.reason}"
 
 
-def _tracker(project: Project, params: parameters.Params, *, chosen: bool = False) -> Tracker:
+def _open_tracker(project: Project, params: Params, *, chosen: bool = False) -> Tracker:
+    """Opens the tracker, and tags the model's MLflow run with this pipeline run."""
     from pipeline.tracking.runs import CHOSEN, CLAIMED, Tracker
 
     tracker = Tracker(project.root, params.tracking.experiment)
-    tracker.claim(_training(project), CHOSEN if chosen else CLAIMED)
+    tracker.claim(_read_training(project), CHOSEN if chosen else CLAIMED)
     return tracker
 
 
-def _training(project: Project) -> dict[str, Any]:
+def _read_training(project: Project) -> dict[str, Any]:
     training: dict[str, Any] = read_json(project.out("train") / "training.json", "train")
     return training
 
 
-def _record(tracker: Tracker, project: Project, until: str) -> str:
+def _record(tracker: Tracker, project: Project, last_step: str) -> str:
+    """Records the files of the steps up to this one, and returns the MLflow run's id."""
     from pipeline.tracking.runs import Folders
 
-    order = STEP_NAMES.index(until)
-    done = {step: project.out(step) for step in STEP_NAMES[: order + 1]}
-    return tracker.record(Folders(**done))
-
-
-_STEPS: dict[str, Callable[[Project, parameters.Params], str]] = {
-    "validate": _validate,
-    "train": _train,
-    "evaluate": _evaluate,
-    "gate": _gate,
-    "register": _register,
-}
+    steps = STEP_NAMES[: STEP_NAMES.index(last_step) + 1]
+    return tracker.record(Folders(**{step: project.out(step) for step in steps}))

@@ -1,4 +1,4 @@
-"""What a person wants to know after a run."""
+"""The summary of the last run."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from components.common.errors import redacted
 from components.common.files import read_json
+from components.gate.step import RuleVerdict, gate_table
+from components.register.step import outcome_file
 from pipeline.data.dataset import manifest
 from pipeline.git import git_version
 from pipeline.project import Project
@@ -17,14 +19,13 @@ if TYPE_CHECKING:
     from pipeline.tracking.runs import Tracker
 
 
-def summary(project: Project) -> str:
-    """The summary of what the steps wrote.
+def summarize(project: Project) -> str:
+    """Data, verdicts, accuracy and registration of the last run, and what to look at next.
 
     Raises:
         PipelineError: A step has not run yet.
+        TrackingError: MLflow cannot be reached.
     """
-    from components.gate.step import RuleVerdict, gate_table
-    from components.register.step import outcome_file
     from pipeline.tracking.runs import Tracker
 
     validation = read_json(project.out("validate") / "validation.json", "validate")
@@ -35,9 +36,9 @@ def summary(project: Project) -> str:
     current = outcome["weights_digest"] == training["weights_digest"]
     params = project.params()
     tracker = Tracker(project.root, params.tracking.experiment, read_only=True)
-    registered = last_model(project, tracker, params.register_.model_name)
+    found = last_model(project, tracker, params.register_.model_name)
+    registry, model_uri = found or ("lacks this model: `make run` registers it", "")
     metrics = evaluation["metrics"]
-    rules = [RuleVerdict(**rule) for rule in gate["rules"]]
     rows = [
         ("data", f"{manifest(project.root).version}, validation {validation['verdict']}"),
         ("model", f"{training['params']['model']['name']}, weights {training['weights_digest'][:12]}"),
@@ -47,29 +48,29 @@ def summary(project: Project) -> str:
             f" to {metrics['accuracy_upper']:.2%})",
         ),
         ("gate", gate["verdict"]),
-        ("registry", registered or "lacks this model: `make run` registers it"),
-        ("", outcome["reason"] if current else "the registry was last told of another model"),
+        ("registry", registry),
+        ("", outcome["reason"] if current else "the last registration was of another model"),
     ]
-    width = max(len(name) for name, _ in rows)
-    head = "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
-    return f"{head}\n\n{gate_table(rules)}\n\n{_next(project, tracker, registered)}"
+    facts = "\n".join(f"{name:<13}  {value}" for name, value in rows)
+    rules = gate_table([RuleVerdict(**rule) for rule in gate["rules"]])
+    return f"{facts}\n\n{rules}\n\n{_next_actions(project, tracker, model_uri)}"
 
 
-def _next(project: Project, tracker: Tracker, registered: str | None) -> str:
-    embedded = tracker.uri.startswith("sqlite")
+def _next_actions(project: Project, tracker: Tracker, model_uri: str) -> str:
+    if tracker.uri.startswith("sqlite"):
+        runs = f"make ui  (kept in {store_folder(project.root)})"
+    else:
+        runs = experiment_page(tracker.uri, tracker.experiment_id)
+    if git_version():
+        experiment = "source .venv/bin/activate && dvc exp run -S train.epochs=3 && dvc metrics diff"
+    else:
+        experiment = "change params.yaml, and `make run` again"
     lines = [
         "reports    outputs/validate/report.html, outputs/evaluate/report.html",
-        f"runs       {'make ui' if embedded else experiment_page(tracker.uri, tracker.experiment_id)}"
-        + (f"  (kept in {store_folder(project.root)})" if embedded else ""),
+        f"runs       {runs}",
+        f"next       {experiment}",
     ]
-    if git_version():
-        lines.append(
-            "next       source .venv/bin/activate && dvc exp run -S train.epochs=3 && dvc metrics diff"
-        )
-    else:
-        lines.append("next       change params.yaml, and `make run` again")
-    if registered and "version" in registered:
-        name, version = registered.partition(",")[0].split(" version ")
+    if model_uri:
         lines.append(f"use it     mlflow.set_tracking_uri('{redacted(tracker.uri)}')")
-        lines.append(f"           mlflow.pyfunc.load_model('models:/{name}/{version}')")
+        lines.append(f"           mlflow.pyfunc.load_model('{model_uri}')")
     return "\n".join(lines)

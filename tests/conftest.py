@@ -133,6 +133,16 @@ def registered(trained: Project, shared_folder: Path) -> Path:
 
 
 @pytest.fixture
+def restored_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Removes the variables that the test sets: MLflow sets MLFLOW_TRACKING_URI when a store is opened."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.fixture
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A pipeline run with its own state storage."""
     monkeypatch.setenv("FASHION_STATE_URL", str(tmp_path / "state"))

@@ -4,7 +4,6 @@ import ast
 import csv
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -90,7 +89,7 @@ def test_an_experiment_is_dvcs_and_records_into_the_projects_store(project: Proj
     params = json.loads(project.run("dvc", "params", "diff", "--json").stdout)
     assert params == {"params.yaml": {"train.epochs": {"old": 2, "new": 1, "diff": -1}}}
     summary = project.fashion("summary").stdout
-    assert "the registry was last told of another model" in summary
+    assert "the last registration was of another model" in summary
     assert f"{after:.2%}" in summary
     plots = json.loads(project.run("dvc", "plots", "show", "--json").stdout)
     assert {"training", "loss", "confusion"} <= plots["data"].keys()
@@ -196,34 +195,6 @@ def test_without_git_everything_works_and_the_commit_is_left_out(subset: Path, t
     project.git("add", "--all")
     project.git("commit", "--quiet", "--message", "start")
     project.run("dvc", "metrics", "diff")
-
-
-def test_the_summary_says_what_happened(project: Project):
-    project.fashion("run")
-    metrics = project.json("outputs/evaluate/metrics.json")
-
-    text = project.fashion("summary").stdout
-
-    for words in (
-        project.json("outputs/train/training.json")["data_version"],
-        f"{metrics['accuracy']:.2%}",
-        "fashion-mnist version 1, champion",
-        "accuracy         ",
-        "outputs/evaluate/report.html",
-        "make ui",
-    ):
-        assert words in text
-    uri, name, version = re.findall(r"set_tracking_uri\('(.*)'\)\n.*'models:/(.*)/(.*)'\)", text)[0]
-    assert MlflowClient(uri).get_model_version(name, version).tags["gate"] == "passed"
-
-
-def test_a_summary_before_the_first_run_says_what_to_do(subset: Path, tmp_path: Path):
-    project = new_project(tmp_path / "new", subset)
-
-    result = project.fashion("summary", code=1)
-
-    assert "validation.json is missing" in result.stderr
-    assert "dvc repro" in result.stderr
 
 
 @pytest.mark.slow

@@ -1,11 +1,11 @@
-"""Errors that are the user's to mend: said in a line, with what to do, and without a traceback."""
+"""Errors that the user can correct. The command prints the message and a hint, without a traceback."""
 
 import re
 from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """The exit codes of `fashion`, by kind of fault."""
+    """The exit codes of `fashion`, by kind of error."""
 
     FAILED = 1
     USAGE = 2
@@ -20,7 +20,7 @@ class ExitCode(IntEnum):
 
 
 def redacted(text: str) -> str:
-    """The text with user name and password taken out of every address in it."""
+    """The text without the user name and the password of each URL in it."""
     return re.sub(r"://[^/\s]*@", "://", text)
 
 
@@ -30,23 +30,23 @@ def counted(number: int, noun: str) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's text, without secrets, or its type where it has no text."""
+    """The first line of an error's message, without passwords, or its type if the message is empty."""
     return redacted(next(iter(str(error).strip().splitlines()), type(error).__name__))
 
 
 SUBMIT_ANEW = "submit the run again, without the cache: `fashion submit --no-cache`"
-"""What to do on a cluster about files of an earlier step that are not right."""
+"""What to do on a cluster if a file of an earlier step is missing or damaged."""
 MLFLOW_SETTING = "the key MLFLOW_TRACKING_URI of the ConfigMap fashion-config"
-"""Where the steps' pods have the address of MLflow from."""
+"""The setting from which the pods take the address of MLflow."""
 
 
 class PipelineError(Exception):
-    """A fault with its remedy.
+    """An error with a hint.
 
     Args:
-        message: What was wrong, and where.
+        message: What is wrong, and where.
         hint: What to do about it.
-        cluster_hint: What to do about it where a pod says so. Empty: the same.
+        cluster_hint: What to do about it if the error occurs in a pod, if that differs.
     """
 
     exit_code = ExitCode.FAILED
@@ -76,13 +76,13 @@ class ValidationError(PipelineError):
 
 
 class TrainingError(PipelineError):
-    """Training cannot go on with these settings."""
+    """Training cannot continue with these settings."""
 
     exit_code = ExitCode.TRAINING
 
 
 class TrackingError(PipelineError):
-    """The MLflow server cannot be reached, or refused a call."""
+    """The MLflow server cannot be reached, or refused a request."""
 
     exit_code = ExitCode.TRACKING
 
@@ -94,6 +94,6 @@ class StorageError(PipelineError):
 
 
 class ClusterError(PipelineError):
-    """Kubeflow Pipelines cannot be reached, or refused a call."""
+    """Kubeflow Pipelines cannot be reached, or refused a request."""
 
     exit_code = ExitCode.CLUSTER

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and the digests that name their content."""
+"""Files that are written completely or not at all, and digests of their content."""
 
 import errno
 import hashlib
@@ -14,9 +14,9 @@ from typing import Any
 from components.common.errors import SUBMIT_ANEW, PipelineError, StorageError
 
 LOW_SPACE_BYTES = 4 << 20
-"""With less than this left, a failed write is taken for a full disk: HDF5 reports it without an errno."""
-IN_THE_WAY = "something else lies where this is to be: move that away"
-PATH_FAULTS = {
+"""With less free space than this, a failed write means a full disk: HDF5 reports it without an errno."""
+IN_THE_WAY = "another file or folder has this name: move it away"
+PATH_ERRORS = {
     errno.EROFS: "work in a folder that can be written: a copy of the project, or mounted read-write",
     errno.EACCES: "check its owner and mode",
     errno.EPERM: "check its owner, mode and attributes",
@@ -25,12 +25,11 @@ PATH_FAULTS = {
     errno.EEXIST: IN_THE_WAY,
     errno.ENOTEMPTY: IN_THE_WAY,
     errno.ENAMETOOLONG: "use a shorter name",
-    errno.ELOOP: "a symbolic link leads back to itself: mend it",
+    errno.ELOOP: "a symbolic link leads back to itself: correct it",
     errno.EIO: "the disk failed: see the system's log",
-    errno.ESTALE: "the network file system lost it: mount it anew",
+    errno.ESTALE: "the network file system lost it: mount it again",
 }
-"""What to do about a path, by the number of the system's error."""
-
+"""Hints for errors of a path, by errno."""
 POD_FILES = (
     "the image's own user must run the pod, with a file system that it may write to: look for a policy of "
     "the cluster that sets runAsUser or readOnlyRootFilesystem"
@@ -39,10 +38,9 @@ POD_FILES = (
 
 @contextmanager
 def staged(out: Path) -> Iterator[Path]:
-    """Gives an empty folder to write to; its files are moved to `out` on success, and only then.
+    """Yields an empty folder beside `out`; on success, its files are moved to `out`.
 
-    The folder lies beside `out`, so that the move is a rename. What a killed process left there
-    is removed by the next.
+    What a killed process left there is removed by the next one.
 
     Raises:
         StorageError: The disk is full, or the folder cannot be written.
@@ -65,7 +63,7 @@ def staged(out: Path) -> Iterator[Path]:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Gives a temporary name beside `path`, renamed to it on success and removed otherwise.
+    """Yields a temporary path beside `path`; it is renamed to `path` on success, removed otherwise.
 
     Raises:
         StorageError: The disk is full, or the folder cannot be written.
@@ -78,51 +76,47 @@ def replacing(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise as_storage_error(error, path) or error from error
     finally:
-        with suppress(OSError):  # it is not there, or its folder is none: that was said above
+        with suppress(OSError):  # the file or its folder was never made: the error above says so
             partial.unlink()
 
 
 def as_storage_error(error: Exception, path: Path) -> StorageError | None:
-    """The fault as one of the disk or of a path, with what to do, if it is one of these.
+    """Converts an error of the disk or of a path; None for other errors.
 
     Args:
         error: What was raised.
-        path: What was to be written, named where the error names nothing.
+        path: What was to be written, named where the error has no file name.
     """
     number = getattr(error, "errno", None) or (errno.EACCES if isinstance(error, PermissionError) else 0)
-    if isinstance(error, OSError) and number in PATH_FAULTS:
-        fault = f"{error.filename or path}: {os.strerror(number).lower()}"
-        return StorageError(fault, PATH_FAULTS[number], POD_FILES)
-    if isinstance(error, FileNotFoundError) and "temporary directory" in str(error):  # tempfile's own words
-        return StorageError(str(error.strerror), "let TMPDIR name a folder that can be written", POD_FILES)
+    if isinstance(error, OSError) and number in PATH_ERRORS:
+        reason = f"{error.filename or path}: {os.strerror(number).lower()}"
+        return StorageError(reason, PATH_ERRORS[number], POD_FILES)
+    if isinstance(error, FileNotFoundError) and "temporary directory" in str(error):  # from tempfile
+        return StorageError(str(error.strerror), "set TMPDIR to a folder that can be written", POD_FILES)
     folder = next(parent for parent in path.absolute().parents if parent.exists())
     free = shutil.disk_usage(folder).free
     full = number in (errno.ENOSPC, errno.EDQUOT)
     if full or (isinstance(error, (OSError, RuntimeError)) and free < LOW_SPACE_BYTES):
         return StorageError(
             f"no space left while writing {path}: {free / 1e6:.1f} MB free in {folder}",
-            "free some space and run the same command again; nothing half-written was left",
+            "free some space and run the same command again; no incomplete file was left",
             "free space on the pod's node, or let it run on another; then submit the run again",
         )
     return None
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Writes `content` as indented JSON, whole or not at all. NaN is refused: it is not JSON."""
+    """Writes `content` as indented JSON. Raises ValueError for NaN, which is not JSON."""
     text = json.dumps(content, indent=2, allow_nan=False) + "\n"
     with replacing(path) as partial:
         partial.write_text(text, encoding="utf-8")
 
 
 def read_json(path: Path, made_by: str) -> Any:
-    """Reads JSON that an earlier step wrote.
-
-    Args:
-        path: The file.
-        made_by: The step that writes it, named when the file is missing.
+    """Reads JSON that the step `made_by` wrote.
 
     Raises:
-        PipelineError: There is no such file, or it is not JSON.
+        PipelineError: The file is missing or not JSON.
     """
     hint = f"run `fashion step {made_by}`, or `dvc repro` for all"
     try:
@@ -140,21 +134,20 @@ def file_digest(path: Path, algorithm: str) -> str:
 
 
 def data_listing(folder: Path) -> bytes:
-    """DVC's listing of a data folder, byte for byte.
+    """DVC's listing of a data folder: JSON with the MD5 and the relative path of each file, sorted by path.
 
-    DVC's definition (`dvc_data.hashfile.tree`): the JSON list of each file's MD5 and relative path, sorted by
-    path.
+    The bytes are those of DVC (`dvc_data.hashfile.tree`).
     """
     entries = [
         {"md5": file_digest(path, "md5"), "relpath": path.relative_to(folder).as_posix()}
-        for path in sorted(folder.rglob("*"))
+        for path in folder.rglob("*")
         if path.is_file()
     ]
     return json.dumps(sorted(entries, key=lambda entry: entry["relpath"])).encode()
 
 
 def data_version(folder: Path) -> str:
-    """The content version of a data folder, equal to the `.dir` hash by which DVC names it."""
+    """The version of a data folder, equal to the `.dir` hash that DVC gives it."""
     return hashlib.md5(data_listing(folder), usedforsecurity=False).hexdigest() + ".dir"
 
 
@@ -165,7 +158,7 @@ def content_key(content: Any) -> str:
 
 
 def files_digest(paths: Iterable[Path], base: Path) -> str:
-    """SHA-256 over the names, relative to `base`, and the bytes of files, in the order given."""
+    """SHA-256 over names, relative to `base`, and contents of files, in the given order."""
     digest = hashlib.sha256()
     for path in paths:
         name = os.fsencode(path.relative_to(base).as_posix())
@@ -174,7 +167,7 @@ def files_digest(paths: Iterable[Path], base: Path) -> str:
 
 
 def source_digest(*folders: Path) -> str:
-    """The version of the code below `folders`, which have one parent: a digest of its files and templates."""
+    """The version of the code in `folders`, which have one parent: a digest of its sources and templates."""
     sources = sorted(
         path for folder in folders for path in folder.rglob("*") if path.suffix in (".py", ".j2")
     )

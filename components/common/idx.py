@@ -25,7 +25,9 @@ MAGIC: dict[Kind, int] = {"images": 0x00000803, "labels": 0x00000801}
 """Two zero bytes, 0x08 for unsigned bytes, and the number of dimensions."""
 
 _HINT = "`fashion data` fetches the data set again and verifies it"
-_CLUSTER_HINT = f"{SUBMIT_ANEW}; if it says the same, that version of the data is so: --param data_version=…"
+_CLUSTER_HINT = (
+    f"{SUBMIT_ANEW}; if the error stays, this version of the data is damaged: --param data_version=…"
+)
 
 
 def file_name(split: Split, kind: Kind) -> str:
@@ -38,7 +40,7 @@ FILE_NAMES = tuple(file_name(split, kind) for split in SPLITS for kind in KINDS)
 
 @dataclass(frozen=True)
 class Header:
-    """What the head of an IDX file claims, and how many bytes are really there."""
+    """The header of an IDX file, and the number of bytes that follow it in the file."""
 
     magic: int
     shape: tuple[int, ...]
@@ -46,12 +48,12 @@ class Header:
 
     @property
     def expected_bytes(self) -> int:
-        """Bytes of data that the shape asks for."""
+        """The number of bytes of an array of this shape."""
         return prod(self.shape)
 
 
 def read_header(path: Path) -> Header:
-    """Reads an IDX header; a wrong magic number is reported by its value, with an empty shape.
+    """Reads an IDX header. The shape is empty if the magic number is unknown.
 
     Raises:
         DataError: The file is missing or too short for a header.
@@ -113,8 +115,8 @@ def read_split(folder: Path, split: Split, classes: int | None = None) -> tuple[
     if classes is not None and labels.max(initial=0) >= classes:
         raise DataError(
             f"{split} has the label {labels.max()}, params.yaml names {classes} classes",
-            "mend data.classes in params.yaml, or the data",
-            "mend data.classes in params.yaml, or the data, and submit the run again",
+            "correct data.classes in params.yaml, or the data",
+            "correct data.classes in params.yaml, or the data, and submit the run again",
         )
     return images, labels
 

@@ -1,4 +1,4 @@
-"""What the sections of `params.yaml` have in common, and the section `data`, which several steps read."""
+"""The base class of the sections of `params.yaml`, and the section `data`, which several steps read."""
 
 from typing import Annotated, Literal
 
@@ -12,7 +12,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Section(BaseModel):
-    """A part of `params.yaml`: no unknown names, no silent conversions, no later changes."""
+    """A section of `params.yaml`: unknown names and conversions of types are errors; read-only."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 

@@ -1,4 +1,4 @@
-"""Measured times of a step. They differ from run to run, so they are in a file that DVC does not track."""
+"""Measured times of a step. They differ from run to run, so DVC does not track their file."""
 
 import json
 from pathlib import Path
@@ -10,12 +10,12 @@ FILE = "performance.json"
 
 
 def write_performance(folder: Path, weights_digest: str, figures: dict[str, Any]) -> None:
-    """Writes what was measured with the model of these weights."""
+    """Writes measurements of the model with this weights digest."""
     write_json(folder / FILE, {"weights_digest": weights_digest, **figures})
 
 
 def read_performance(folder: Path, weights_digest: str) -> dict[str, Any]:
-    """What was measured with the model of these weights; empty if the file is missing or of another model."""
+    """The measurements of the model with this digest; empty if the file is missing or of another model."""
     try:
         figures: dict[str, Any] = json.loads((folder / FILE).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):

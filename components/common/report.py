@@ -1,4 +1,4 @@
-"""Self-contained HTML reports and the pictures in them, all of which open offline."""
+"""Self-contained HTML reports and their pictures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DPI = 100
 
 
 def render(template: Path, **values: Any) -> str:
-    """Fills a Jinja template that may extend `base.html.j2` of this folder; text is escaped."""
+    """Renders a Jinja template, which may extend `base.html.j2` of this folder. Text is escaped."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -36,21 +36,21 @@ def data_uri(png: bytes) -> str:
 
 
 def figure(width: float, height: float) -> Figure:
-    """A figure of so many inches that needs no display."""
+    """A figure of this size in inches; it needs no display."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), dpi=DPI, layout="constrained")
 
 
 def png(drawing: Figure) -> bytes:
-    """A figure as PNG, the same bytes each time."""
+    """A figure as PNG; the same figure gives the same bytes."""
     buffer = io.BytesIO()
     drawing.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
 
 
 def image_grid(images: Bytes, captions: list[str], columns: int, size: float = 1.0) -> bytes:
-    """Gray images `(n, height, width)`, each with its caption, as one PNG."""
+    """One PNG of gray images `(n, height, width)` with captions."""
     rows = max(1, -(-len(images) // columns))
     caption = 0.16 * max((text.count("\n") + 1 for text in captions if text), default=0)
     drawing = figure(columns * size, rows * (size + caption))
@@ -63,7 +63,7 @@ def image_grid(images: Bytes, captions: list[str], columns: int, size: float = 1
 
 
 def class_sheet(images: Bytes, labels: np.ndarray[Any, Any], classes: list[str], each: int = 12) -> bytes:
-    """The first `each` images of every class, one class a row, as one PNG."""
+    """One PNG with the first `each` images of every class, a row for each class."""
     import numpy as np
 
     height, width = images.shape[1:]

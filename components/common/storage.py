@@ -1,4 +1,4 @@
-"""Objects that outlive a process or a machine, by name: in an S3 bucket, or in a folder."""
+"""Storage of objects by name, in an S3 bucket or in a folder."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from components.common.s3 import S3Storage, s3_client
 
 
 class Storage(Protocol):
-    """Objects by name; a name may have slashes in it. All raise `StorageError`."""
+    """Objects by name; a name may contain slashes. All methods raise `StorageError`."""
 
     def read(self, name: str) -> bytes | None:
-        """The content of an object, None where there is none."""
+        """The content of an object, None if it does not exist."""
 
     def write(self, name: str, content: bytes) -> None:
-        """Puts an object there, whole or not at all."""
+        """Writes an object; readers never see a part of it."""
 
     def remove(self, name: str) -> None:
-        """Removes an object, if it is there, and what a killed writer has left of it."""
+        """Removes an object, if it exists, and what a killed writer left of it."""
 
     def names(self, prefix: str = "") -> list[str]:
-        """The names that begin with a prefix, in order."""
+        """The names that begin with `prefix`, sorted."""
 
     def place(self, name: str) -> str:
-        """What to call an object in a message."""
+        """The path or URL of an object, for messages."""
 
 
 def open_storage(location: str, client: Any = None) -> Storage:
-    """The storage at `s3://BUCKET/PREFIX` (the environment has endpoint and credentials), or in a folder.
+    """The storage at `s3://BUCKET/PREFIX`, or in a folder.
 
     Args:
-        location: The one or the other.
-        client: Of S3, with settings of its own.
+        location: URL or path.
+        client: An S3 client, instead of one with the settings of the environment.
 
     Raises:
-        StorageError: The location is neither, or the settings of S3 in the environment are wrong.
+        StorageError: The location is neither, or the S3 settings in the environment are wrong.
     """
     bucket, _, prefix = location.removeprefix("s3://").partition("/")
     if location.startswith("s3://") and bucket:
@@ -48,7 +48,7 @@ def open_storage(location: str, client: Any = None) -> Storage:
     if location and "://" not in location:
         return FolderStorage(Path(location))
     raise StorageError(
-        f"`{location}` is no place to store in",
+        f"`{location}` is neither s3://BUCKET/PREFIX nor a folder",
         "name s3://BUCKET/PREFIX, or a folder",
         "name s3://BUCKET/PREFIX: the state's is FASHION_STATE_URL of the ConfigMap fashion-config, "
         "the DVC remote's is the run's: --param remote=s3://…",
@@ -57,33 +57,33 @@ def open_storage(location: str, client: Any = None) -> Storage:
 
 @dataclass(frozen=True)
 class FolderStorage:
-    """Objects as files of a folder, which is made when it is first written to."""
+    """Objects as files of a folder, which the first write creates."""
 
     folder: Path
 
     def read(self, name: str) -> bytes | None:
-        """The content of a file."""
-        with _file_faults(f"read {self.place(name)}"):
+        """The content of a file, None if it does not exist."""
+        with _file_errors(f"read {self.place(name)}"):
             try:
                 return (self.folder / name).read_bytes()
             except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
                 return None
 
     def write(self, name: str, content: bytes) -> None:
-        """Writes a file beside the old one, and renames it."""
-        with _file_faults(f"write {self.place(name)}"), replacing(self.folder / name) as partial:
+        """Writes a file."""
+        with _file_errors(f"write {self.place(name)}"), replacing(self.folder / name) as partial:
             partial.write_bytes(content)
 
     def remove(self, name: str) -> None:
-        """Removes the file, and those of a killed `write`."""
+        """Removes a file, and the temporary files of a killed `write`."""
         path = self.folder / name
-        with _file_faults(f"remove {path}"):
+        with _file_errors(f"remove {path}"):
             for found in (path, *path.parent.glob(f".{path.name}.*.partial")):
                 found.unlink(missing_ok=True)
 
     def names(self, prefix: str = "") -> list[str]:
-        """The paths of the files, below the folder."""
-        with _file_faults(f"list {self.folder}"):
+        """The paths relative to the folder."""
+        with _file_errors(f"list {self.folder}"):
             files = (path for path in self.folder.rglob("*") if path.is_file() and path.suffix != ".partial")
             names = (path.relative_to(self.folder).as_posix() for path in files)
             return sorted(name for name in names if name.startswith(prefix))
@@ -94,12 +94,12 @@ class FolderStorage:
 
 
 @contextmanager
-def _file_faults(what: str) -> Iterator[None]:
+def _file_errors(action: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise StorageError(
-            f"cannot {what}: {error.strerror}",
+            f"cannot {action}: {error.strerror}",
             "check owner, mode and disk",
             "a pod keeps nothing in a folder: name s3://BUCKET/PREFIX in FASHION_STATE_URL of the ConfigMap "
             "fashion-config",

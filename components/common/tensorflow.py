@@ -1,4 +1,4 @@
-"""TensorFlow, which takes seconds to import and talks while it does."""
+"""Imports TensorFlow in an environment that does not change its results, without its notices."""
 
 import os
 import sys
@@ -8,26 +8,25 @@ from types import ModuleType
 
 from components.common.errors import PipelineError
 
-PACKAGES = ("tensorflow", "tensorflow-cpu")
-DECIDING = ("TF_", "TF2_", "KERAS_", "ONEDNN_", "DNNL_", "XLA_", "NVIDIA_TF32_", "CUBLAS_")
-"""Variables by which the environment changes what TensorFlow and Keras compute, by how their names begin."""
+PREFIXES = ("TF_", "TF2_", "KERAS_", "ONEDNN_", "DNNL_", "XLA_", "NVIDIA_TF32_", "CUBLAS_")
+"""Prefixes of the environment variables that can change what TensorFlow and Keras compute."""
 HARMLESS = (
     *("TF_CPP_", "TF_FORCE_GPU_ALLOW_GROWTH", "TF_GPU_ALLOCATOR", "TF_GPU_THREAD_"),  # logs, memory
-    "TF_NUM_",  # numbers of threads; that of a training is part of its description
+    "TF_NUM_",  # numbers of threads, which are part of the description of a training
     *("TF_CLI_", "TF_DATA_DIR", "TF_INPUT", "TF_IN_AUTOMATION", "TF_LOG", "TF_PLUGIN_"),  # Terraform's
     *("TF_REGISTRY_", "TF_TOKEN_", "TF_VAR_", "TF_WORKSPACE"),
 )
-"""Those of them that change nothing, or nothing unseen."""
+"""Prefixes of variables among them that do not."""
 FIXED = {"KERAS_BACKEND": "tensorflow", "KERAS_HOME": f"{os.devnull}/keras", "TF2_BEHAVIOR": "1"}
-"""Keras on TensorFlow 2, with its own defaults: its home, a folder that cannot be, holds no `keras.json`."""
+"""Keras on TensorFlow 2 with default settings: no `keras.json` can be below /dev/null."""
 
 
 def fix_environment() -> None:
-    """Makes TensorFlow and Keras compute the same whatever the environment or a home folder says.
+    """Removes or fixes environment variables that can change results of TensorFlow and Keras.
 
-    It holds for processes that are started later, too. What was set otherwise is said in a line.
+    Processes that are started later inherit this. The names of ignored variables are printed.
     """
-    found = {name for name in os.environ if name.startswith(DECIDING) and not name.startswith(HARMLESS)}
+    found = {name for name in os.environ if name.startswith(PREFIXES) and not name.startswith(HARMLESS)}
     ignored = sorted(name for name in found if os.environ[name] != FIXED.get(name))
     for name in found:
         del os.environ[name]
@@ -38,14 +37,14 @@ def fix_environment() -> None:
 
 
 def import_tensorflow() -> ModuleType:
-    """Imports TensorFlow in a fixed environment, as the last that is needed before `import keras`.
+    """Imports TensorFlow in the fixed environment; call this before `import keras`.
 
-    Its notices on standard error, which no setting of its own hides, are shown when the import fails.
+    Its notices on standard error, which no setting hides, are shown only if the import fails.
 
     Raises:
         PipelineError: TensorFlow is not installed.
     """
-    if "tensorflow" not in sys.modules:  # later is too late, and finds what TensorFlow itself has set
+    if "tensorflow" not in sys.modules:  # an imported TensorFlow has set variables of its own
         fix_environment()
     tensorflow_version()
     sys.stderr.flush()
@@ -65,17 +64,17 @@ def import_tensorflow() -> ModuleType:
 
 
 def tensorflow_version() -> str:
-    """The installed version, without importing it: `tensorflow` or its CPU build.
-
-    Raises:
-        PipelineError: Neither is installed.
-    """
+    """The installed version, without importing TensorFlow."""
     return tensorflow_requirement().partition("==")[2]
 
 
 def tensorflow_requirement() -> str:
-    """The installed package and version, as `package==version`."""
-    for package in PACKAGES:
+    """The installed package, TensorFlow or its CPU build, as `package==version`.
+
+    Raises:
+        PipelineError: Neither is installed.
+    """
+    for package in ("tensorflow", "tensorflow-cpu"):
         try:
             return f"{package}=={version(package)}"
         except PackageNotFoundError:

@@ -1,1 +1,1 @@
-"""The gate step: decides whether the model may be promoted. The function is in `step`."""
+"""The gate step: decides whether a model may be promoted."""

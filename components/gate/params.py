@@ -6,7 +6,7 @@ from components.common.params import Section, Share
 
 
 class GateParams(Section):
-    """The rules of promotion. A rule set to null is not applied."""
+    """The limits of the gate's rules. A rule with null is not applied."""
 
     accuracy_min: Share = Field(description="lowest test accuracy", examples=[0.92])
     accuracy_lower_min: Share | None = Field(

@@ -1,4 +1,4 @@
-"""The promotion gate: rules on the metrics of the evaluation, and one verdict. It fails closed."""
+"""The promotion gate: rules on the metrics of the evaluation. A model passes only if all rules pass."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Rule:
-    """A metric, the bound that a parameter sets, and the range in which the metric makes sense."""
+    """A metric, the parameter that limits it, and its highest meaningful value; the lowest one is 0."""
 
     parameter: str
     metric: str
@@ -35,7 +35,7 @@ RULES = (
 
 @dataclass(frozen=True)
 class RuleVerdict:
-    """What came of one rule. `value` is null where there is no usable number; `reason` says why."""
+    """The result of a rule. `value` is null if the metric is not a finite number; `reason` says so."""
 
     metric: str
     value: float | None
@@ -46,7 +46,7 @@ class RuleVerdict:
 
 
 def judge(metrics: Any, params: GateParams) -> list[RuleVerdict]:
-    """Applies every rule that has a bound. A metric that is no number in its range fails its rule."""
+    """Applies every rule that has a limit. A metric that is not a number in its range fails."""
     verdicts = []
     for rule in RULES:
         bound = getattr(params, rule.parameter)
@@ -55,31 +55,29 @@ def judge(metrics: Any, params: GateParams) -> list[RuleVerdict]:
         value = metrics.get(rule.metric) if isinstance(metrics, dict) else None
         if type(value) is int and abs(value) < 2**53:
             value = float(value)
+        reason, passed = "", False
         if value is None:
-            verdicts.append(RuleVerdict(rule.metric, None, rule.sign, bound, False, "(missing)"))
+            reason = "(missing)"
         elif not isinstance(value, float) or not math.isfinite(value):
-            reason = f"({value!r} is not a number)"
-            verdicts.append(RuleVerdict(rule.metric, None, rule.sign, bound, False, reason))
+            value, reason = None, f"({value!r} is not a number)"
         elif not 0 <= value <= rule.highest:
             reason = f"(outside 0 to {rule.highest:g})"
-            verdicts.append(RuleVerdict(rule.metric, value, rule.sign, bound, False, reason))
         else:
             passed = value >= bound if rule.sign == ">=" else value <= bound
-            verdicts.append(RuleVerdict(rule.metric, value, rule.sign, bound, passed))
+        verdicts.append(RuleVerdict(rule.metric, value, rule.sign, bound, passed, reason))
     return verdicts
 
 
 def gate(evaluated: Path, out: Path, params: GateParams) -> dict[str, Any]:
-    """Judges an evaluation and writes the verdict.
+    """Applies the rules to an evaluation and writes the verdict. A rejection is not an error.
 
     Args:
-        evaluated: Folder of the evaluate step: `evaluation.json`.
-        out: Folder that receives `gate.json` and `gate.md`.
-        params: The rules.
+        evaluated: Output folder of the evaluate step, with `evaluation.json`.
+        out: Folder for `gate.json` and `gate.md`.
+        params: The limits of the rules.
 
     Returns:
-        What `gate.json` holds: `verdict` (`passed` or `rejected`), whose weights it is about, and
-        each rule with its value, its bound and its own verdict. A rejection is no error.
+        The content of `gate.json`: `verdict` (`passed` or `rejected`), weights digest, data version, rules.
 
     Raises:
         PipelineError: The evaluation is missing or not JSON.
@@ -101,23 +99,23 @@ def gate(evaluated: Path, out: Path, params: GateParams) -> dict[str, Any]:
 
 
 def verdict(rules: Sequence[RuleVerdict]) -> Literal["passed", "rejected"]:
-    """`passed` when every rule passed."""
+    """`passed` if every rule passed."""
     return "passed" if all(rule.passed for rule in rules) else "rejected"
 
 
 def verdict_line(rules: Sequence[RuleVerdict]) -> str:
-    """The verdict in a line: `passed`, or `rejected: accuracy 0.9100 < 0.92`, rule after rule."""
+    """The verdict in one line: `passed`, or `rejected: accuracy 0.9100 < 0.92, …`."""
     opposite = {">=": "<", "<=": ">"}
-    faults = [
+    failures = [
         f"{rule.metric} {rule.reason or f'{rule.value:.4f} {opposite[rule.sign]} {rule.bound}'}"
         for rule in rules
         if not rule.passed
     ]
-    return f"{verdict(rules)}: {', '.join(faults)}" if faults else verdict(rules)
+    return f"{verdict(rules)}: {', '.join(failures)}" if failures else verdict(rules)
 
 
 def gate_table(rules: Sequence[RuleVerdict], style: str = "simple") -> str:
-    """A table for people: each rule with its value, its bound and its verdict."""
+    """A text table of the rules."""
     from tabulate import tabulate
 
     rows = [

@@ -1,1 +1,1 @@
-"""The ingest step: brings the data files, from the first source that has them. The function is in `step`."""
+"""The ingest step: obtains the data files from the first source that has them."""

@@ -1,4 +1,4 @@
-"""Where the data files can come from."""
+"""The sources of the data files: a folder, a web folder, a Debian package."""
 
 import shutil
 import subprocess
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     import requests
 
 TIMEOUT_SECONDS = (5, 30)
-"""To connect, and between two pieces of an answer."""
+"""To connect, and between two parts of a response."""
 
 
 class SourceError(Exception):
-    """A source cannot serve the data; the text says why."""
+    """A source cannot provide the data; the message says why."""
 
 
 class Source(Protocol):
@@ -26,25 +26,25 @@ class Source(Protocol):
 
     @property
     def name(self) -> str:
-        """What to call it in a message."""
+        """Its name in messages."""
 
     def fetch(self, folder: Path, wanted: Sequence[str]) -> None:
-        """Puts the wanted files into `folder`, gzipped or not, with `.gz` behind the name or not.
+        """Puts the wanted files into `folder`; content and name may be those of a gzip file (`.gz`).
 
         Raises:
-            SourceError: The source is out of reach, or lacks a file.
+            SourceError: The source cannot be reached, or lacks a file.
         """
 
 
 @dataclass(frozen=True)
 class FolderSource:
-    """A folder that already has the files."""
+    """A folder that has the files."""
 
     folder: Path
 
     @property
     def name(self) -> str:
-        """What to call it in a message."""
+        """Its path."""
         return f"the folder {self.folder}"
 
     def fetch(self, folder: Path, wanted: Sequence[str]) -> None:
@@ -54,22 +54,22 @@ class FolderSource:
             found = next((path for path in candidates if path.is_file()), None)
             if found is None:
                 raise SourceError(f"it has neither {name} nor {name}.gz")
-            shutil.copyfile(found, folder / found.name)  # not its mode: read-only would stay
+            shutil.copyfile(found, folder / found.name)  # without its mode, which may be read-only
 
 
 @dataclass(frozen=True)
 class HttpSource:
-    """A web folder of the files, gzipped or not."""
+    """A web folder that has the files."""
 
     url: str
 
     @property
     def name(self) -> str:
-        """What to call it in a message."""
+        """Its URL."""
         return self.url
 
     def fetch(self, folder: Path, wanted: Sequence[str]) -> None:
-        """Downloads the wanted files, with a bar."""
+        """Downloads the wanted files with a progress bar."""
         import requests
         import urllib3
 
@@ -90,13 +90,13 @@ class HttpSource:
                 raise SourceError(str(error)) from None
 
     def _open(self, *names: str) -> "requests.Response":
-        """The answer for the first name that is there, or for the last."""
+        """The response for the first name that exists, or for the last one."""
         import requests
 
         for name in names:
             response = requests.get(
                 f"{self.url.rstrip('/')}/{name}",
-                headers={"Accept-Encoding": "identity"},  # what is packed already needs no packing
+                headers={"Accept-Encoding": "identity"},  # the files are compressed already
                 stream=True,
                 timeout=TIMEOUT_SECONDS,
             )
@@ -108,17 +108,17 @@ class HttpSource:
 
 @dataclass(frozen=True)
 class DebianSource:
-    """A Debian (or Ubuntu) package that carries the gzipped files; needs no root and installs nothing."""
+    """A Debian or Ubuntu package with the gzipped files. It is not installed, so root is not needed."""
 
     package: str
 
     @property
     def name(self) -> str:
-        """What to call it in a message."""
+        """The package's name."""
         return f"the Debian package {self.package}"
 
     def fetch(self, folder: Path, wanted: Sequence[str]) -> None:
-        """Downloads the package by its name and takes the wanted files out of it."""
+        """Downloads the package and copies the wanted files out of it."""
         if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
             raise SourceError("this is not a Debian or Ubuntu machine")
         with tempfile.TemporaryDirectory() as name:
@@ -126,8 +126,10 @@ class DebianSource:
             tqdm.write(f"downloading {self.name} ...")
             try:
                 _apt(work, "download", self.package)
-            except SourceError:  # no package lists, or old ones: use fresh ones of our own
-                private = _private_lists(work)
+            except SourceError:  # the package lists are missing or old: download new ones into `work`
+                for part in ("lists/partial", "cache/archives/partial"):
+                    (work / part).mkdir(parents=True)
+                private = ("-o", f"Dir::State::lists={work}/lists", "-o", f"Dir::Cache={work}/cache")
                 _apt(work, *private, "update")
                 _apt(work, *private, "download", self.package)
             _run(work, "dpkg-deb", "-x", str(next(work.glob("*.deb"))), "unpacked")
@@ -138,12 +140,6 @@ class DebianSource:
                 shutil.copyfile(found, folder / found.name)
 
 
-def _private_lists(work: Path) -> list[str]:
-    for folder in ("lists/partial", "cache/archives/partial"):
-        (work / folder).mkdir(parents=True)
-    return ["-o", f"Dir::State::lists={work}/lists", "-o", f"Dir::Cache={work}/cache"]
-
-
 def _apt(work: Path, *arguments: str) -> None:
     _run(work, "apt-get", "-q", "-o", "Debug::NoLocking=1", "-o", "APT::Sandbox::User=", *arguments)
 
@@ -151,5 +147,5 @@ def _apt(work: Path, *arguments: str) -> None:
 def _run(work: Path, *command: str) -> None:
     result = subprocess.run(command, cwd=work, capture_output=True, text=True, check=False)
     if result.returncode:
-        lines = (result.stderr.strip() or result.stdout.strip() or "it failed").splitlines()
-        raise SourceError(f"`{command[0]}` says: {lines[-1]}")
+        lines = (result.stderr.strip() or result.stdout.strip() or "no reason given").splitlines()
+        raise SourceError(f"`{command[0]}` failed: {lines[-1]}")

@@ -1,4 +1,4 @@
-"""Ingest: the four data files, from the first source that has them, every byte verified."""
+"""Ingest: obtains the data files from the first source that has them, and verifies every byte."""
 
 import gzip
 import zlib
@@ -12,7 +12,7 @@ from components.ingest.sources import Source, SourceError
 Digests = Mapping[str, str]
 """SHA-256 of each data file by its name."""
 GZIP = b"\x1f\x8b"
-"""How gzip begins; IDX begins with two zeros."""
+"""The first bytes of gzip; IDX begins with two zeros."""
 
 
 def ingest(
@@ -22,20 +22,20 @@ def ingest(
     replace: bool = False,
     say: Callable[[str], None] = print,
 ) -> str:
-    """Brings the data files into `data`, unless they are there and right.
+    """Fetches the files that are missing in `data`.
 
     Args:
         data: The data folder.
         expected: SHA-256 of each file; there may be no other file in `data`.
-        sources: Where to look, in order. Files may be gzipped.
-        replace: Fetch files anew that are there but wrong, instead of refusing them.
-        say: Receives a line for each source that failed.
+        sources: They are tried in this order.
+        replace: Fetch wrong files again, instead of raising an error.
+        say: Called with a line for each source that failed.
 
     Returns:
-        The name of the source that served, or `present`.
+        The name of the source, or `present` if nothing was missing.
 
     Raises:
-        DataError: A file in `data` is not the expected one, or no source has them all.
+        DataError: A file in `data` is not the expected one, or no source has all missing files.
     """
     missing, wrong = check(data, expected)
     foreign = wrong.keys() - expected.keys()
@@ -43,7 +43,7 @@ def ingest(
         raise DataError(
             f"{data} does not hold the data that data.dvc describes:\n  " + "\n  ".join(wrong.values()),
             "remove what does not belong; `fashion data --replace` takes the right files from DVC's cache, "
-            "or fetches them anew; to use other data on purpose, see `fashion data adopt --help`",
+            "or fetches them again; to use other data on purpose, see `fashion data adopt --help`",
         )
     wanted = [*missing, *wrong]
     if not wanted:
@@ -70,28 +70,27 @@ def ingest(
 
 
 def check(data: Path, expected: Digests) -> tuple[list[str], dict[str, str]]:
-    """Which files are missing, and for each that is wrong or does not belong, what is wrong."""
+    """The missing files, and a message for each file that is wrong or does not belong there."""
     found = {path.relative_to(data).as_posix(): path for path in data.rglob("*") if path.is_file()}
-    wrong = {}
+    wrong = {f"{name}/": f"{name} is a folder" for name in expected if (data / name).is_dir()}
     for name, path in sorted(found.items()):
         if name not in expected:
             wrong[name] = f"{name} does not belong to the data set"
         elif (digest := file_digest(path, "sha256")) != expected[name]:
             wrong[name] = f"{name} has SHA-256 {digest}, expected {expected[name]}"
-    folders = {f"{name}/": f"{name} is a folder" for name in expected if (data / name).is_dir()}
-    return [name for name in expected if name not in found], wrong | folders
+    return [name for name in expected if name not in found], wrong
 
 
 def unpack(folder: Path) -> None:
-    """Unpacks each file that begins as gzip does, whatever its name, and takes `.gz` off the names.
+    """Decompresses all files with gzip content, whatever their names, and removes `.gz` from the names.
 
     Raises:
-        SourceError: A file is cut short, or damaged.
+        SourceError: A file is truncated or damaged.
     """
     for path in sorted(folder.iterdir()):
         content = path.read_bytes()
         try:
-            while content.startswith(GZIP):  # a server may have packed a packed file once more
+            while content.startswith(GZIP):  # a server may have compressed a compressed file again
                 content = gzip.decompress(content)
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise SourceError(f"{path.name} is damaged: {error}") from None

@@ -1,4 +1,4 @@
-"""Selection of the best of several trained models. The test set has no say in it."""
+"""Selects the best of several trained models by their validation metrics; the test set is not used."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from components.common.files import read_json, staged
 
 
 def select(trained: Sequence[Path], out: Path) -> dict[str, Any]:
-    """Copies the best model's folder.
+    """Copies the best model's folder to `out`.
+
+    The best model has the highest validation accuracy, then the lowest validation loss; the weights digest
+    decides between equals.
 
     Args:
-        trained: Folders of the train step.
-        out: Folder that receives the files of the one with the highest validation accuracy; among
-            equals of the one with the lowest validation loss, then of the first digest in the alphabet.
+        trained: Output folders of the train step.
+        out: The folder to copy to.
 
     Returns:
-        What the best one's `training.json` holds.
+        The content of the best model's `training.json`.
 
     Raises:
-        PipelineError: There is none, or one is of other data than the others.
+        PipelineError: There are no models, or they were trained on different data.
     """
     if not trained:
         raise PipelineError("there is no model to select from", "give the sweep at least one candidate")
     trainings = [(read_json(folder / "training.json", "train"), folder) for folder in trained]
     if len({training["data_version"] for training, _ in trainings}) > 1:
         raise PipelineError("the models are of different data", "train them in one sweep")
-    best, folder = min(
-        trainings,
-        key=lambda item: (
-            -item[0]["validation"]["accuracy"],
-            item[0]["validation"]["loss"],
-            item[0]["weights_digest"],
-        ),
-    )
+
+    def rank(item: tuple[dict[str, Any], Path]) -> tuple[float, float, str]:
+        training = item[0]
+        return -training["validation"]["accuracy"], training["validation"]["loss"], training["weights_digest"]
+
+    best, folder = min(trainings, key=rank)
     with staged(out) as stage:
         shutil.copytree(folder, stage, dirs_exist_ok=True)
     return dict(best)

@@ -1,4 +1,4 @@
-"""The stream of training batches, as a function of (seed, epoch, image)."""
+"""The training batches with augmentation, a function of seed and epoch."""
 
 from __future__ import annotations
 
@@ -21,16 +21,15 @@ def training_batches(
     steps: int,
     seed: int,
 ) -> tf.data.Dataset:
-    """Shuffled batches of all epochs from `first_epoch` on, one after the other: `steps` of each.
+    """Shuffled batches, `steps` of each epoch from `first_epoch` on.
 
-    Order and augmentation are drawn anew for each epoch from (seed, epoch), so that a training that
-    is resumed sees what it would have seen; after `set_random_seed`, `fit` on arrays would replay
-    the same order in every epoch. The augmentations are those of `Settings`:
+    Order and augmentation depend on (seed, epoch) alone, so that a resumed training gets the same batches.
+    (After `set_random_seed`, `fit` on arrays would repeat one order in every epoch.) Augmentations:
 
-    - `flip`: a coin per image, drawn once, says in which epochs it is mirrored: every other one
+    - `flip`: mirrors an image in every other epoch; a random number per image decides in which ones
       (K. Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU", 2024, "alternating flip").
-    - `shift`: by up to so many pixels in each direction, black moving in.
-    - `cutout`: a square of that side is set to the images' mean (T. DeVries, G. Taylor,
+    - `shift`: moves an image by up to this number of pixels in each direction, padded with black.
+    - `cutout`: sets a square with this side to the images' mean (T. DeVries, G. Taylor,
       "Improved Regularization of Convolutional Neural Networks with Cutout", 2017).
 
     Returns:
@@ -81,9 +80,9 @@ def training_batches(
 
 
 def without_autotuning(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """Switches off tf.data's tuner, which delays the end of an iteration by as much as it has lasted.
+    """Switches off tf.data's autotuning: at the end of an iteration, it waits for a thread that may sleep.
 
-    Its thread sleeps for 10 ms, then twice as long each time, up to a minute, and is waited for.
+    That thread sleeps for 10 ms, then twice as long each time, up to a minute.
     """
     import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""Fits a network: Keras's own `fit` on a stream of batches, on one device or on several."""
+"""Trains a network with Keras's `fit` on a stream of batches, on one device or on several."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 STEPS_PER_EXECUTION = range(25, 61)
-"""How many steps may run inside TensorFlow between two returns to Python: a third faster than one."""
+"""Candidates for Keras's `steps_per_execution`: a third faster than one step."""
 VALIDATION_BATCH = 500
 
 Row = dict[str, float]
@@ -38,26 +38,25 @@ def fit(
     state: str,
     machines: Sequence[dict[str, Any]] = (),
 ) -> tuple[keras.Model, list[Row]]:
-    """Trains a network, from the last epoch that an earlier, killed call has kept in `state`.
+    """Trains a network, or continues after the last epoch in the saved state of an interrupted call.
 
     Args:
-        entry: Makes the network. Its settings are not looked at.
+        entry: Of the model zoo; builds the network. `settings` replace its settings.
         training: Images, uint8 `(n, height, width)`, and labels, uint8 `(n,)`.
-        held_out: The same for validation after each epoch.
-        shape: What the network needs to know.
-        settings: How it is trained.
+        held_out: The same of the held-out validation split.
+        shape: What the network is built for.
+        settings: The settings of the training.
         seed: Of weights, order and augmentation.
-        on_epoch: Called with each epoch's row.
-        state: Path or `s3://BUCKET/KEY` of what keeps the state after each epoch, named after the
-            content of this training.
-        machines: What is kept there of the machines.
+        on_epoch: Called with the metrics of each epoch.
+        state: Path or `s3://BUCKET/KEY` of the state, saved after each epoch.
+        machines: The machines of this training, saved in the state.
 
     Returns:
-        The network, from raw images to logits, and the rows of its epochs.
+        The network, from raw images to logits, and the metrics of all epochs.
 
     Raises:
         TrainingError: The loss is not finite.
-        StorageError: What `state` names cannot be read.
+        StorageError: The state cannot be read.
     """
     import_tensorflow()
     import keras
@@ -90,16 +89,15 @@ def fit(
             steps_per_execution=steps_per_execution,
             jit_compile=xla,
         )
-        keeper = TrainingState(state, machines)
-        epochs_done = keeper.restore(network)
+        training_state = TrainingState(state, machines)
+        epochs_done = training_state.restore(network)
         if epochs_done:
-            print(f"going on after epoch {epochs_done} of {settings.epochs}, kept by a run that was stopped")
-        log = EpochLog(settings.epochs, steps, settings.batch_size, on_epoch, keeper.history)
-        classes = shape.classes
+            print(f"going on after epoch {epochs_done} of {settings.epochs}, saved by an interrupted run")
+        log = EpochLog(settings.epochs, steps, settings.batch_size, on_epoch, training_state.history)
         batches = training_batches(
-            images, labels, classes, settings, first_epoch=epochs_done, steps=steps, seed=seed
+            images, labels, shape.classes, settings, first_epoch=epochs_done, steps=steps, seed=seed
         )
-        one_hot = keras.utils.to_categorical(held_out[1], classes)
+        one_hot = keras.utils.to_categorical(held_out[1], shape.classes)
         validation = tf.data.Dataset.from_tensor_slices((held_out[0], one_hot)).batch(VALIDATION_BATCH)
         if epochs_done < settings.epochs:
             network.fit(
@@ -108,7 +106,7 @@ def fit(
                 epochs=settings.epochs,
                 steps_per_epoch=steps,
                 validation_data=without_autotuning(validation),
-                callbacks=[log, keeper],
+                callbacks=[log, training_state],
                 shuffle=False,  # the batches are shuffled already
                 verbose=0,
             )
@@ -116,10 +114,10 @@ def fit(
 
 
 def steps_per_epoch(batches: int) -> tuple[int, int]:
-    """Steps of an epoch of so many batches, and steps per execution, which must divide them.
+    """Steps of an epoch with this number of batches, and `steps_per_execution`, which divides them.
 
-    Keras rounds an epoch up to whole executions, so what does not divide is left out instead: of
-    each epoch's own shuffle, with ordinary sizes, two batches at most.
+    Keras would round an epoch up to whole executions. Here, the remaining batches of each epoch are left out
+    instead, with usual sizes two at most.
     """
     if batches < STEPS_PER_EXECUTION.start:
         return batches, batches
@@ -128,10 +126,10 @@ def steps_per_epoch(batches: int) -> tuple[int, int]:
 
 
 def hold_out(labels: idx.Bytes, count: int, seed: int) -> tuple[Any, Any]:
-    """Row numbers to fit and to hold out, the latter with the classes in the data's proportions.
+    """Row numbers of the training and of the held-out validation split, stratified by class.
 
     Raises:
-        TrainingError: So many cannot be held out.
+        TrainingError: `count` is too small or too large.
     """
     import numpy as np
     from sklearn.model_selection import train_test_split
@@ -147,7 +145,7 @@ def hold_out(labels: idx.Bytes, count: int, seed: int) -> tuple[Any, Any]:
 
 
 def strategy() -> tf.distribute.Strategy:
-    """All GPUs of this machine when there are several, each with its share of a batch; else one device."""
+    """Divides each batch among all GPUs of this machine, if there are several."""
     import tensorflow as tf
 
     gpus = accelerators()
@@ -176,13 +174,13 @@ def _precision(precision: str) -> Iterator[None]:
 def exported(
     network: keras.Model, build: Builder, shape: Shape, settings: Settings, name: str
 ) -> keras.Model:
-    """The same network in standard layers and float32, with the probabilities as its output.
+    """The same network in standard layers and float32, with probabilities as its output.
 
-    With `flip_average` the logits are the mean over the image and its mirror image.
+    With `flip_average`, the logits are the mean of those of the image and of its mirror image.
     """
     import keras
 
-    keras.utils.clear_session()  # layers are named as in a new process, whatever was built before
+    keras.utils.clear_session()  # so that layers have the same names as in a new process
     plain = build(replace(shape, l2=0.0), keras.layers.BatchNormalization)
     plain.set_weights(network.get_weights())
     images, logits = plain.input, plain.output

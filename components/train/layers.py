@@ -1,4 +1,4 @@
-"""Layers that are faster in training than Keras's own, with the same weights."""
+"""Layers that train faster than those of Keras, with the same weights."""
 
 from typing import Any
 
@@ -7,15 +7,14 @@ import tensorflow as tf
 
 
 class FusedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]
-    """Batch normalisation by TensorFlow's fused kernel, 3 to 4 times faster on a CPU than Keras 3's.
+    """Batch normalisation by TensorFlow's fused kernel, on a CPU 3 to 4 times faster than that of Keras 3.
 
-    Its weights are those of `keras.layers.BatchNormalization` in the same order, so a network
-    trained with it is saved with the standard layer. The moving variance is of the unbiased
-    estimate, as in Keras 2.
+    Weights and their order are those of `keras.layers.BatchNormalization`, with which the network is saved.
+    The moving variance is that of the unbiased estimate, as in Keras 2.
     """
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        """Normalises `(n, height, width, channels)`; in training by the batch's own statistics."""
+        """Normalises `(n, height, width, channels)`, in training by the statistics of the batch."""
         momentum = self.momentum if training else 1.0
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=inputs,

@@ -1,4 +1,4 @@
-"""What of a machine decides a training's weights, beside its inputs."""
+"""The properties of a machine that influence a training's weights."""
 
 import os
 import platform
@@ -8,16 +8,16 @@ from typing import Any
 from components.common.tensorflow import import_tensorflow
 
 PROCESSOR = ("vendor_id", "cpu family", "model", "cache size", "CPU implementer", "CPU part")
-"""Fields of /proc/cpuinfo, of x86-64 and of ARM, that choose between kernels or their block sizes."""
+"""Fields of /proc/cpuinfo (x86-64 and ARM) by which libraries choose kernels and block sizes."""
 INSTRUCTIONS = ("amx", "asimd", "avx", "bf16", "fma", "i8mm", "sve")
-"""Beginnings of the flags of vector instructions, of which a virtual machine may lack some."""
+"""Prefixes of the CPU flags of vector instructions; a virtual machine may lack some of them."""
 THREADS = "TF_NUM_INTRAOP_THREADS"
 
 
 def this_machine(cpuinfo: Path = Path("/proc/cpuinfo")) -> dict[str, Any]:
     """Processor, vector instructions, number of threads, and the GPUs that TensorFlow may use.
 
-    Sums of floating-point numbers depend on their order, which each of these changes.
+    Each of them changes the order in which floating-point numbers are added, and so the result.
     """
     tensorflow = import_tensorflow()
     try:
@@ -39,21 +39,21 @@ def this_machine(cpuinfo: Path = Path("/proc/cpuinfo")) -> dict[str, Any]:
 
 
 def thread_count() -> int:
-    """The threads on which TensorFlow divides one operation: those asked for, or one for each core."""
-    asked = os.environ.get(THREADS, "")
-    return int(asked) if asked.isdecimal() and int(asked) else len(os.sched_getaffinity(0))
+    """The threads that TensorFlow uses for one operation: TF_NUM_INTRAOP_THREADS, or one for each core."""
+    requested = os.environ.get(THREADS, "")
+    return int(requested) if requested.isdecimal() and int(requested) else len(os.sched_getaffinity(0))
 
 
 def machines_until_the_end(kept: list[dict[str, Any]], epochs_done: int, epochs: int) -> list[dict[str, Any]]:
-    """The machines of all epochs of a training that goes on here, each with the first epoch made on it.
+    """The machines of all epochs if the training continues on this machine, each with its first epoch.
 
-    Where this machine differs from the last one in the number of threads alone, the training goes on with
-    as many as it had: they give the same weights on any number of cores.
+    A machine that differs from the last one in the number of threads alone is not added: the training then
+    continues with the last one's number, which gives the same weights on any number of cores.
 
     Args:
-        kept: Those of the epochs that are done.
-        epochs_done: How many these are.
-        epochs: How many there will be.
+        kept: The machines of the epochs that are done.
+        epochs_done: The number of these epochs.
+        epochs: The number of all epochs.
     """
     here = this_machine()
     same = kept and all(kept[-1][name] == here[name] for name in here if name != "threads")

@@ -1,8 +1,9 @@
-"""A network described: its layers with shapes, parameters and arithmetic."""
+"""Describes a network: a table of its layers, its arithmetic, a drawing."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LayerRow:
-    """A layer: `shape` is of its output for one image, `megaflops` of its forward pass for one image."""
+    """A layer; `shape` (of the output) and `megaflops` (of the forward pass) are for one image."""
 
     name: str
     kind: str
@@ -24,10 +25,9 @@ class LayerRow:
 
 
 def layer_table(network: keras.Model) -> list[LayerRow]:
-    """The layers in order.
+    """The layers in order, with 10^6 multiplications and additions of convolutions and dense layers.
 
-    Counted are the multiplications and additions of convolutions and dense layers, 10^6 of them;
-    the rest of a network is below a hundredth of that.
+    All other operations of a network are below a hundredth of that.
     """
     return [
         LayerRow(
@@ -42,25 +42,17 @@ def layer_table(network: keras.Model) -> list[LayerRow]:
 
 
 def megaflops(network: keras.Model) -> float:
-    """Multiplications and additions of a forward pass of one image, in 10^6."""
+    """10^6 multiplications and additions of the forward pass of one image."""
     return round(sum(row.megaflops for row in layer_table(network)), 3)
 
 
 def _megaflops(layer: Any) -> float:
     kernel = getattr(layer, "kernel", None)
-    if kernel is None:
-        return 0.0
-    places = 1
-    for size in layer.output.shape[1:-1]:
-        places *= size
-    multiplications = places
-    for size in kernel.shape:
-        multiplications *= size
-    return float(2 * multiplications / 1e6)
+    return 0.0 if kernel is None else 2 * prod(layer.output.shape[1:-1]) * prod(kernel.shape) / 1e6
 
 
 def draw(network: keras.Model, path: Path) -> None:
-    """Draws the network as PNG or SVG, by the suffix of `path`, with Keras's own plotter.
+    """Draws the network with Keras's plotter, as PNG or SVG by the suffix of `path`.
 
     Raises:
         PipelineError: Graphviz is not installed, or the suffix is another one.

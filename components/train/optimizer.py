@@ -1,4 +1,4 @@
-"""The optimizer of some settings."""
+"""The optimizer and its learning rate schedule."""
 
 from typing import Any
 
@@ -8,19 +8,19 @@ from components.train.settings import Settings
 
 
 class TriangularRate(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
-    """Rises linearly from a tenth of the peak, then falls linearly to nearly nothing.
+    """Rises linearly from a tenth of the peak, then falls linearly to nearly 0.
 
     Args:
-        peak: Highest learning rate.
-        warmup: Share of the steps in which the rate rises.
-        steps: All steps of the training.
+        peak: The highest learning rate.
+        warmup: The share of the steps in which the rate rises.
+        steps: The number of steps of the training.
     """
 
     def __init__(self, peak: float, warmup: float, steps: int) -> None:
         self.peak, self.warmup, self.steps = peak, warmup, steps
 
     def __call__(self, step: Any) -> Any:
-        """The rate at a step, which may be a tensor."""
+        """The learning rate at a step, which may be a tensor."""
         done = keras.ops.cast(step, "float32") / self.steps
         rise = 0.1 + 0.9 * done / max(self.warmup, 1e-9)
         fall = (1 - done) / max(1 - self.warmup, 1e-9) + 0.005
@@ -28,7 +28,7 @@ class TriangularRate(keras.optimizers.schedules.LearningRateSchedule):  # type: 
 
 
 def make_optimizer(settings: Settings, steps: int) -> keras.Optimizer:
-    """The optimizer of a training of so many steps."""
+    """The optimizer of a training with this number of steps."""
     rate: Any = settings.learning_rate
     if settings.schedule == "triangular":
         rate = TriangularRate(settings.learning_rate, settings.warmup, steps)

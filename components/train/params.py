@@ -26,10 +26,12 @@ class ModelParams(Section):
 
 
 class TrainParams(Section):
-    """How the network is trained. Of what is null, the model's own setting holds."""
+    """The training. Where a value is null, the setting of the model zoo applies."""
 
     seed: int = Field(ge=0, lt=2**31, description="of weights, split, shuffle and augmentation", examples=[1])
-    validation_images: int = Field(ge=1, description="train images held out for validation", examples=[5000])
+    validation_images: int = Field(
+        ge=1, description="train images in the held-out validation split", examples=[5000]
+    )
     epochs: int | None = Field(ge=1, le=10_000, description="passes over the train images", examples=[7])
     batch_size: int | None = Field(ge=1, le=65_536, description="images per step", examples=[128])
     optimizer: Optimizer | None = Field(
@@ -40,29 +42,31 @@ class TrainParams(Section):
         description="constant, or triangular: a linear rise, then a linear fall to nearly 0",
         examples=["triangular"],
     )
-    warmup: Share | None = Field(description="share of the steps of the triangle's rise", examples=[0.2])
+    warmup: Share | None = Field(
+        description="share of the steps in which the triangular rate rises", examples=[0.2]
+    )
     momentum: float | None = Field(ge=0, lt=1, description="of sgd and nesterov", examples=[0.9])
-    l2: float | None = Field(ge=0, le=1, description="weight decay of the house's kernels", examples=[0.0005])
+    l2: float | None = Field(ge=0, le=1, description="weight decay, of the resnet models", examples=[0.0005])
     label_smoothing: float | None = Field(
-        ge=0, lt=1, description="share given to all classes", examples=[0.1]
+        ge=0, lt=1, description="share of the label that is spread over all classes", examples=[0.1]
     )
     flip: bool | None = Field(description="mirror each image in every other epoch", examples=[True])
     shift: int | None = Field(
-        ge=0, le=64, description="move each image by up to so many pixels", examples=[2]
+        ge=0, le=64, description="move each image by up to this number of pixels", examples=[2]
     )
     cutout: int | None = Field(
-        ge=0, le=256, description="side in pixels of a square that is blotted out", examples=[8]
+        ge=0, le=256, description="side in pixels of a square that is set to the mean", examples=[8]
     )
     flip_average: bool | None = Field(
-        description="the saved model averages over the image and its mirror image", examples=[True]
+        description="the saved model averages the logits of image and mirror image", examples=[True]
     )
     precision: PrecisionSetting | None = Field(
-        description="of the activations; auto: bfloat16 where the processor has it", examples=["auto"]
+        description="of the activations; auto: bfloat16 if the processor supports it", examples=["auto"]
     )
-    xla: bool | None = Field(description="compile by XLA, for a GPU", examples=[False])
+    xla: bool | None = Field(description="compile with XLA, for a GPU", examples=[False])
 
 
 def settings_of(model: ModelParams, train: TrainParams) -> Settings:
-    """The model's own settings, with those that `params.yaml` gives in their place."""
+    """The settings of the model zoo, overridden by those in `params.yaml`."""
     names = Settings.__dataclass_fields__
     return MODELS[model.name].settings.override({name: getattr(train, name) for name in names})

@@ -1,18 +1,18 @@
-"""Which number format the activations take."""
+"""The number format of the activations."""
 
 from pathlib import Path
 from typing import Literal
 
-Precision = Literal["float32", "bfloat16"]
+from components.train.settings import PrecisionSetting
 
 BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
-"""Processor flags (Linux, x86-64) with which bfloat16 convolutions are the faster ones."""
+"""CPU flags (Linux, x86-64) of processors on which convolutions are faster in bfloat16."""
 
 
 def resolve(
-    precision: Literal["auto", "float32", "bfloat16"], cpuinfo: Path = Path("/proc/cpuinfo")
-) -> Precision:
-    """Turns `auto` into bfloat16 where the processor computes in it, and into float32 elsewhere."""
+    precision: PrecisionSetting, cpuinfo: Path = Path("/proc/cpuinfo")
+) -> Literal["float32", "bfloat16"]:
+    """Resolves `auto` to bfloat16 if the processor supports it, else to float32."""
     if precision != "auto":
         return precision
     try:

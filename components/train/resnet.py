@@ -1,4 +1,4 @@
-"""Our networks: small residual ones on a frozen whitening front. What was tried is in `docs/recipe.md`."""
+"""Small residual networks whose first, frozen layer whitens patches. Experiments: `docs/recipe.md`."""
 
 from __future__ import annotations
 
@@ -14,21 +14,20 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 PATCH = 4
-"""Side of the whitened patches in pixels; the front takes every second one in each direction."""
+"""Side of the whitened patches in pixels; the stride is 2."""
 WHITENING_IMAGES, WHITENING_PATCHES = 5000, 3_125_000
-"""As many images, or fewer larger ones, as have so many patches: 400 MB in float64."""
+"""Upper limits of the sample for the covariance; so many patches take 400 MB in float64."""
 
 
 def residual(shape: Shape, batch_norm: Any, widths: tuple[int, int, int]) -> keras.Model:
-    """Three stages of a convolution and a residual block: at half the size, a quarter, and a quarter.
+    """Three stages of a convolution and a residual block: at half the image size, a quarter, and a quarter.
 
-    The order of things (pooling before normalisation, global maximum, scaled logits) is that of the
-    net that D. Page trained fast on CIFAR-10 ("How to Train Your ResNet", 2018); the whitening
-    front, too.
+    The design (whitening, pooling before normalisation, global maximum, scaled logits) is that of D. Page's
+    network for CIFAR-10 ("How to Train Your ResNet", 2018).
 
     Args:
-        shape: Of the images, and the weight decay.
-        batch_norm: Makes a batch normalisation layer.
+        shape: What the network is built for.
+        batch_norm: Class of the batch normalisation layers.
         widths: Channels of the three stages.
 
     Returns:
@@ -75,20 +74,16 @@ def residual(shape: Shape, batch_norm: Any, widths: tuple[int, int, int]) -> ker
 
 
 def whiten(network: keras.Model, images: Bytes, shape: Shape, seed: int) -> None:
-    """Puts the front's kernel into a network of `residual`."""
+    """Sets the whitening kernel of a network of `residual`."""
     network.get_layer("whitening").set_weights([whitening_kernel(images, shape, seed)])
 
 
 def whitening_kernel(images: Bytes, shape: Shape, seed: int) -> npt.NDArray[np.float32]:
-    """The front's kernel, `(4, 4, 1, 32)`: eigenvectors of the patches' covariance over their deviation.
+    """The whitening kernel, float32 `(4, 4, 1, 32)`, from a random sample of raw images `(n, height, width)`.
 
-    Each also with the opposite sign, for the ReLU behind. Flat patches (of the background) would
-    make the smallest eigenvalues explode; they are held above 0.02.
-
-    Args:
-        images: Raw images `(n, height, width)` to take the patches of some from.
-        shape: Says how pixels are scaled.
-        seed: Of the choice of images.
+    It holds the eigenvectors of the covariance of the patches, divided by their standard deviations, each
+    with both signs because a ReLU follows. 0.02 is added to the eigenvalues: flat patches of the background
+    make the smallest ones nearly 0.
     """
     per_image = (shape.height - PATCH + 1) * (shape.width - PATCH + 1)
     count = max(1, min(WHITENING_IMAGES, WHITENING_PATCHES // per_image))

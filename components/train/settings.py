@@ -1,6 +1,6 @@
-"""What a network is told of the data, and how it is trained."""
+"""The properties of the data that a network depends on, and the settings of its training."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 Optimizer = Literal["adam", "nesterov", "sgd"]
@@ -10,7 +10,7 @@ PrecisionSetting = Literal["auto", "float32", "bfloat16"]
 
 @dataclass(frozen=True)
 class Shape:
-    """What a network needs to know of the data and of its training."""
+    """What a network is built for: image size, classes, pixel statistics (of pixels / 255), weight decay."""
 
     height: int
     width: int
@@ -22,9 +22,9 @@ class Shape:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How a network is trained. `train` in `params.yaml` says what each means, and overrides any.
+    """The settings of a training, explained in `components/train/params.py`.
 
-    What most networks of the literature do not have is off by default.
+    By default, everything that most published networks do not use is off.
     """
 
     epochs: int
@@ -44,7 +44,5 @@ class Settings:
     xla: bool = False
 
     def override(self, changes: dict[str, Any]) -> "Settings":
-        """These settings with those of `changes` that are not None."""
-        return Settings(
-            **(vars(self) | {name: value for name, value in changes.items() if value is not None})
-        )
+        """These settings, changed to the values of `changes` that are not None."""
+        return replace(self, **{name: value for name, value in changes.items() if value is not None})

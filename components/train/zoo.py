@@ -1,6 +1,6 @@
-"""The models, by name: a network with the settings that it is trained under.
+"""The model zoo: networks by name, each with its training settings.
 
-A new model is a function that builds a network (see `published.py`) and an entry in `MODELS`.
+To add a model, write a function that builds a network (see `published.py`) and add it to `MODELS`.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from components.common.params import DataParams
 
 Builder = Callable[[Shape, Any], "keras.Model"]
-"""Builds a network; the second argument makes its batch normalisation layers, if it has any."""
+"""Builds a network; the second argument is the class of its batch normalisation layers."""
 Prepare = Callable[["keras.Model", Bytes, Shape, int], None]
-"""Sets what a network takes from the train images, by a seed, before it is trained."""
+"""Sets weights that are computed from the train images, with a seed, before training."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A model: its network, how it is trained if `params.yaml` does not say, and what is claimed of it."""
+    """A model: its network, its default settings, and what its author or this project claims about it."""
 
     build: Builder
     settings: Settings
@@ -51,8 +51,9 @@ _S = Settings(
 )
 _XS = replace(_S, epochs=2)
 _M = replace(_S, epochs=22, cutout=6)
-# `resnet-m` made as large as the gate lets pass; still to be measured.
+# `resnet-m`, as large as the gate permits; not measured yet.
 _GPU = replace(_M, epochs=60, batch_size=512, learning_rate=0.8, cutout=8, precision="bfloat16", xla=True)
+_ADAM = Settings(epochs=10, batch_size=32, optimizer="adam", learning_rate=0.001)
 
 
 def _residual(widths: tuple[int, int, int], settings: Settings, claim: str) -> Entry:
@@ -65,36 +66,24 @@ MODELS: dict[str, Entry] = {
     "resnet-m": _residual((48, 96, 192), _M, "best accuracy in 15 minutes"),
     "resnet-gpu": _residual((64, 128, 256), _GPU, "for a GPU node: 96 % is the goal, not yet measured"),
     "cnn-32": Entry(
-        published.cnn_32,
-        Settings(epochs=50, batch_size=512, optimizer="adam", learning_rate=0.001),
-        "10 classes from 28x28 gray images",
+        published.cnn_32, replace(_ADAM, epochs=50, batch_size=512), "10 classes from 28x28 gray images"
     ),
     "cnn-32-100": Entry(
         published.cnn_32_100,
         Settings(epochs=10, batch_size=32, optimizer="sgd", learning_rate=0.01, momentum=0.9),
         "91.14 % test accuracy",
     ),
-    "cnn-64-64-512": Entry(
-        published.cnn_64_64_512,
-        Settings(epochs=10, batch_size=32, optimizer="adam", learning_rate=0.001),
-        "862,410 parameters, GPU",
-    ),
+    "cnn-64-64-512": Entry(published.cnn_64_64_512, _ADAM, "862,410 parameters, GPU"),
     "cnn-3x64-128": Entry(
-        published.cnn_3x64_128,
-        Settings(epochs=20, batch_size=32, optimizer="adam", learning_rate=0.001),
-        "sparse categorical cross-entropy, Adam, 20 epochs",
+        published.cnn_3x64_128, replace(_ADAM, epochs=20), "sparse categorical cross-entropy, Adam, 20 epochs"
     ),
-    "mlp-128-64": Entry(
-        published.mlp_128_64,
-        Settings(epochs=10, batch_size=32, optimizer="adam", learning_rate=0.001),
-        "logits, Adam, 10 epochs",
-    ),
+    "mlp-128-64": Entry(published.mlp_128_64, _ADAM, "logits, Adam, 10 epochs"),
 }
 MODEL_NAMES = tuple(MODELS)
 RENAMED = {"house": "resnet-s", "quick": "resnet-xs", "best": "resnet-m", "gpu": "resnet-gpu"}
-"""Former names of our networks."""
+"""Former names of the resnet models."""
 
 
 def shape_of(data: DataParams, settings: Settings) -> Shape:
-    """What a network is told of the data and of its training."""
+    """What a network is built for: the properties of the data, and the weight decay."""
     return Shape(data.height, data.width, len(data.classes), data.pixel_mean, data.pixel_std, settings.l2)

@@ -6,13 +6,13 @@ from components.common.params import Section, Severity, Share
 
 
 class Rule(Section):
-    """An expectation that has only a severity."""
+    """An expectation without a limit."""
 
     severity: Severity
 
 
 class Between(Section):
-    """An expectation on a share."""
+    """Limits of a share."""
 
     min: Share = Field(description="lowest accepted value", examples=[0.09])
     max: Share = Field(description="highest accepted value", examples=[0.11])
@@ -26,14 +26,14 @@ class Between(Section):
 
 
 class Near(Section):
-    """An expectation on the distance from the reference in `data`."""
+    """The accepted distance from the value in the section `data`."""
 
     tolerance: Share = Field(description="accepted distance from the reference", examples=[0.01])
     severity: Severity
 
 
 class AtMost(Section):
-    """An expectation on a count."""
+    """The highest accepted count."""
 
     max: int = Field(ge=0, description="highest accepted number of images", examples=[0])
     severity: Severity

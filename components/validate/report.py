@@ -1,4 +1,4 @@
-"""The validation report: verdict, expectations, class histograms, samples and outliers."""
+"""The validation report: verdict, expectations, class counts, samples and outliers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def write_report(
     params: DataParams,
     images: Mapping[idx.Split, pd.DataFrame],
 ) -> None:
-    """Writes a self-contained HTML page; without `images` (unreadable files) it has no pictures."""
+    """Writes a self-contained HTML page; without `images` (the files are unreadable) it has no pictures."""
     pictures = _pictures(data, params, images) if images else []
     failed = sum(not e["passed"] for e in result["expectations"])
     template = Path(__file__).with_name("report.html.j2")
@@ -38,8 +38,9 @@ def _pictures(
 ) -> list[tuple[str, str, str]]:
     pixels, labels = idx.read_split(data, "train")
     worst = outliers(tables["train"])
+    names = dict(enumerate(params.classes))
     captions = [
-        f"{index}: {_class_name(params.classes, label)}\nmean {mean:.2f}, z {z:.1f}"
+        f"{index}: {names.get(label, f'label {label}')}\nmean {mean:.2f}, z {z:.1f}"
         for index, label, mean, z in zip(*(worst[c].tolist() for c in CAPTION_COLUMNS), strict=True)
     ]
     return [
@@ -58,12 +59,8 @@ def _pictures(
     ]
 
 
-def _class_name(classes: list[str], label: int) -> str:
-    return classes[label] if label < len(classes) else f"label {label}"
-
-
 def outliers(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows farthest from their class, farthest first, with the distance `z`."""
+    """The rows farthest from the mean of their class, farthest first; `z` is the distance."""
     columns = ["mean", "std", "nonzero_share"]
     groups = table.groupby("label")[columns]
     spread = groups.transform("std").replace(0, np.nan)

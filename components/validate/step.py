@@ -1,8 +1,9 @@
-"""Validation: is this the data that training expects?"""
+"""Validation: checks that the data is what training expects."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,19 +27,19 @@ def validate(
 
     Args:
         data: Folder of the four IDX files.
-        out: Folder that receives `verdict.json` (verdict and data version: all that training asks
-            for, so that only another verdict or other data retrains), `validation.json` (every
-            expectation) and `report.html`. None holds a time or an id.
-        data_params: What the data is declared to be.
-        params: The expectations.
-        sha256: Digest that each file must have, by name.
+        out: Folder for `verdict.json` (verdict and data version, the only input of training from here, so
+            that other results with the same verdict do not retrain), `validation.json` (all expectations)
+            and `report.html`. None contains a time or an id.
+        data_params: The declared properties of the data.
+        params: The limits of the expectations.
+        sha256: The expected digest of each file, by name.
 
     Returns:
-        What `validation.json` holds.
+        The content of `validation.json`.
 
     Raises:
-        DataError: A file is missing, too short for a header or foreign; nothing is written.
-        ValidationError: A critical expectation failed; verdict and report are written all the same.
+        DataError: A file is missing, too short for a header or foreign. Nothing is written.
+        ValidationError: A critical expectation failed. Verdict and report are written.
     """
     from components.validate import suite, tables
     from components.validate.report import write_report
@@ -47,7 +48,7 @@ def validate(
     files = tables.file_table(data, data_params, sha256 or {})
     verdicts = validator.verdicts("files", files, suite.file_expectations())
     images = {}
-    if all(verdict.passed for verdict in verdicts):  # else the images cannot be read, or are not these
+    if all(verdict.passed for verdict in verdicts):  # else the images are unreadable or the wrong ones
         images = tables.image_tables(data)
         for split, table in images.items():
             expectations = suite.image_expectations(split, len(table), data_params, params)
@@ -55,9 +56,8 @@ def validate(
         splits = tables.split_table(images)
         for split in images:
             row = splits[splits["index"] == split]
-            verdicts += validator.verdicts(
-                f"{split} pixels", row, suite.split_expectations(data_params, params)
-            )
+            expectations = suite.split_expectations(data_params, params)
+            verdicts += validator.verdicts(f"{split} pixels", row, expectations)
         classes = tables.class_table(images, data_params.classes)
         for split in images:
             rows = classes[classes["split"] == split]
@@ -69,7 +69,7 @@ def validate(
         "data_version": data_version(data),
         "warnings": sum(not v.passed for v in verdicts) - len(failed),
         "images": {split: len(table) for split, table in images.items()},
-        "expectations": [verdict.as_dict() for verdict in verdicts],
+        "expectations": [asdict(verdict) for verdict in verdicts],
     }
     with staged(out) as stage:
         write_report(stage / "report.html", result, data, data_params, images)
@@ -78,15 +78,15 @@ def validate(
     if failed:
         raise ValidationError(
             f"{counted(len(failed), 'critical expectation')} failed on {data}\n{verdict_table(failed)}",
-            f"{out / 'report.html'} shows the data; mend it, or the expectation in params.yaml",
-            "`fashion step validate` on your machine makes a report that shows the data; mend it and "
+            f"{out / 'report.html'} shows the data; correct it, or the expectation in params.yaml",
+            "`fashion step validate` on your machine makes a report that shows the data; correct it and "
             "`dvc push data.dvc`, or the expectation in params.yaml; then submit the run again",
         )
     return result
 
 
 def verdict_table(verdicts: list[Verdict]) -> str:
-    """A table for people: expectation, what was expected, what was observed, up to five examples."""
+    """The verdicts as a text table."""
     from tabulate import tabulate
 
     return tabulate(

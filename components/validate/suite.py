@@ -1,9 +1,10 @@
-"""The expectations, and their verdicts by Great Expectations."""
+"""The expectations on the data, checked by Great Expectations."""
 
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict, dataclass
+import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from components.common.idx import Split
@@ -12,14 +13,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from components.common.params import DataParams
-    from components.validate.params import ValidateParams
+    from components.validate.params import AtMost, ValidateParams
 
 MAX_EXAMPLES = 5
 
 
 @dataclass(frozen=True)
 class Expectation:
-    """One expectation: a Great Expectations class by name, its arguments, and how to say it."""
+    """An expectation: the name of its class in Great Expectations, and the arguments of that class."""
 
     name: str
     expected: str
@@ -27,12 +28,12 @@ class Expectation:
     arguments: dict[str, Any]
     severity: str = "critical"
     of_images: bool = False
-    """Whether rows are images, of which to say how many failed, or summaries, whose range says more."""
+    """Whether the rows are images: then the number of failed rows is reported, else their range of values."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of one expectation. `examples` are row indices, names of files or of classes."""
+    """The result of an expectation. `examples` are indices of images, or names of files or classes."""
 
     table: str
     name: str
@@ -42,162 +43,101 @@ class Verdict:
     observed: str
     examples: list[Any]
 
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
-
 
 def file_expectations() -> list[Expectation]:
-    """On `file_table`: every property equals the expected one."""
-    wording = {
+    """For `file_table`: each property equals the expected one."""
+    properties = {
         "magic": "the magic number of its kind of IDX file",
         "bytes": "as many bytes as its header asks for",
         "images": "as many images as labels in each split",
         "shape": "the counts and the image size of params.yaml",
         "sha256": "the SHA-256 in data.dvc",
     }
+    kind = "ExpectColumnPairValuesToBeEqual"
     return [
-        Expectation(
-            column,
-            text,
-            "ExpectColumnPairValuesToBeEqual",
-            {"column_A": column, "column_B": f"expected_{column}"},
-        )
-        for column, text in wording.items()
+        Expectation(name, text, kind, {"column_A": name, "column_B": f"expected_{name}"})
+        for name, text in properties.items()
     ]
 
 
 def image_expectations(
     split: Split, count: int, data: DataParams, params: ValidateParams
 ) -> list[Expectation]:
-    """On a table of `image_tables` with `count` rows."""
+    """For a table of `image_tables` with `count` rows."""
 
-    def at_most(allowed: int) -> float:
-        # Half an image of slack, so that rounding never turns "exactly as many as allowed" into a failure.
-        return max(0.0, 1 - (allowed + 0.5) / max(count, 1)) if allowed else 1.0
+    def at_most(name: str, text: str, limit: AtMost, kind: str, **arguments: Any) -> Expectation:
+        # Half an image of tolerance: rounding must not turn "exactly as many as allowed" into a failure.
+        mostly = max(0.0, 1 - (limit.max + 0.5) / max(count, 1)) if limit.max else 1.0
+        expected, arguments = f"{text}; at most {limit.max} may be", arguments | {"mostly": mostly}
+        return Expectation(name, expected, kind, arguments, limit.severity, of_images=True)
 
-    classes = len(data.classes)
+    between, null = "ExpectColumnValuesToBeBetween", "ExpectColumnValuesToBeNull"
+    highest = len(data.classes) - 1
+    labels = {"column": "label", "min_value": 0, "max_value": highest}
+    blank = {"column": "std", "min_value": 0.0, "strict_min": True}
     copies = params.duplicates_in_train if split == "train" else params.duplicates_in_test
     expectations = [
-        Expectation(
-            "labels",
-            f"0 to {classes - 1}",
-            "ExpectColumnValuesToBeBetween",
-            {"column": "label", "min_value": 0, "max_value": classes - 1},
-            params.labels.severity,
-            of_images=True,
-        ),
-        Expectation(
-            "blank_images",
-            f"not of one shade; at most {params.blank_images.max} may be",
-            "ExpectColumnValuesToBeBetween",
-            {
-                "column": "std",
-                "min_value": 0.0,
-                "strict_min": True,
-                "mostly": at_most(params.blank_images.max),
-            },
-            params.blank_images.severity,
-            of_images=True,
-        ),
-        Expectation(
-            f"duplicates_in_{split}",
-            f"no copy of an earlier one; at most {copies.max} may be",
-            "ExpectColumnValuesToBeNull",
-            {"column": "copy_of", "mostly": at_most(copies.max)},
-            copies.severity,
-            of_images=True,
-        ),
+        Expectation("labels", f"0 to {highest}", between, labels, params.labels.severity, of_images=True),
+        at_most("blank_images", "not of one shade", params.blank_images, between, **blank),
+        at_most(f"duplicates_in_{split}", "no copy of an earlier one", copies, null, column="copy_of"),
     ]
     if split == "test":
         across = params.duplicates_across
-        expectations.append(
-            Expectation(
-                "duplicates_across",
-                f"not in train too; at most {across.max} may be",
-                "ExpectColumnValuesToBeNull",
-                {"column": "in_train", "mostly": at_most(across.max)},
-                across.severity,
-                of_images=True,
-            )
-        )
+        expectations.append(at_most("duplicates_across", "not in train too", across, null, column="in_train"))
     return expectations
 
 
 def split_expectations(data: DataParams, params: ValidateParams) -> list[Expectation]:
-    """On `split_table`: the statistics of all pixels."""
-
-    def between(column: str, low: float, high: float, severity: str) -> Expectation:
-        return Expectation(
-            column,
-            f"{low:.4g} to {high:.4g}",
-            "ExpectColumnValuesToBeBetween",
-            {"column": column, "min_value": low, "max_value": high},
-            severity,
-        )
-
+    """For `split_table`: the statistics of all pixels."""
     mean, std, nonzero = params.pixel_mean, params.pixel_std, params.nonzero_share
     return [
-        between(
-            "pixel_mean",
-            data.pixel_mean - mean.tolerance,
-            data.pixel_mean + mean.tolerance,
-            mean.severity,
+        _between(
+            "pixel_mean", data.pixel_mean - mean.tolerance, data.pixel_mean + mean.tolerance, mean.severity
         ),
-        between("pixel_std", data.pixel_std - std.tolerance, data.pixel_std + std.tolerance, std.severity),
-        between("nonzero_share", nonzero.min, nonzero.max, nonzero.severity),
+        _between("pixel_std", data.pixel_std - std.tolerance, data.pixel_std + std.tolerance, std.severity),
+        _between("nonzero_share", nonzero.min, nonzero.max, nonzero.severity),
     ]
 
 
 def class_expectations(params: ValidateParams) -> list[Expectation]:
-    """On `class_table`: the balance of the classes."""
+    """For `class_table`: the balance of the classes."""
     share = params.class_share
-    return [
-        Expectation(
-            "class_share",
-            f"{share.min:.4g} to {share.max:.4g}",
-            "ExpectColumnValuesToBeBetween",
-            {"column": "share", "min_value": share.min, "max_value": share.max},
-            share.severity,
-        )
-    ]
+    return [_between("class_share", share.min, share.max, share.severity, column="share")]
+
+
+def _between(name: str, low: float, high: float, severity: str, column: str = "") -> Expectation:
+    arguments = {"column": column or name, "min_value": low, "max_value": high}
+    return Expectation(name, f"{low:.4g} to {high:.4g}", "ExpectColumnValuesToBeBetween", arguments, severity)
 
 
 class Validator:
-    """Great Expectations in memory: nothing is written, nothing is sent, nothing is printed."""
+    """Great Expectations in memory: it writes, sends and prints nothing."""
 
     def __init__(self) -> None:
-        import os
-
         os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
         logging.getLogger("great_expectations").setLevel(logging.WARNING)
         import great_expectations as gx
 
         self._gx = gx
-        self._context = gx.get_context(mode="ephemeral")
-        self._context.variables.progress_bars = {"globally": False}
-        self._source = self._context.data_sources.add_pandas("data")
+        context = gx.get_context(mode="ephemeral")
+        context.variables.progress_bars = {"globally": False}
+        self._source = context.data_sources.add_pandas("data")
 
     def verdicts(self, name: str, table: pd.DataFrame, expectations: list[Expectation]) -> list[Verdict]:
-        """Holds a table, whose column `index` names its rows, against expectations."""
-        gx = self._gx
-        suite = gx.ExpectationSuite(
+        """Checks a table, whose column `index` names its rows."""
+        kinds = self._gx.expectations
+        suite = self._gx.ExpectationSuite(
             name,
             expectations=[
-                getattr(gx.expectations, e.kind)(**e.arguments, severity=e.severity, meta={"name": e.name})
+                getattr(kinds, e.kind)(**e.arguments, severity=e.severity, meta={"name": e.name})
                 for e in expectations
             ],
         )
         asset = self._source.add_dataframe_asset(name)
         batch = asset.add_batch_definition_whole_dataframe(name).get_batch({"dataframe": table})
-        result = batch.validate(
-            suite,
-            result_format={
-                "result_format": "COMPLETE",
-                "unexpected_index_column_names": ["index"],
-            },
-        )
-        by_name = {r["expectation_config"]["meta"]["name"]: r for r in result.to_json_dict()["results"]}
+        options = {"result_format": "COMPLETE", "unexpected_index_column_names": ["index"]}
+        results = batch.validate(suite, result_format=options).to_json_dict()["results"]
+        by_name = {result["expectation_config"]["meta"]["name"]: result for result in results}
         return [_verdict(name, e, by_name[e.name], table) for e in expectations]
 
 

@@ -1,4 +1,4 @@
-"""The tables that the expectations are about: one of files, one of images per split, and summaries."""
+"""The tables that expectations check: files, images of each split, splits, and classes."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ import pandas as pd
 
 from components.common import idx
 from components.common.errors import DataError
+from components.common.files import file_digest
 
 if TYPE_CHECKING:
     from components.common.params import DataParams
 
 
 def file_table(data: Path, params: DataParams, sha256: Mapping[str, str]) -> pd.DataFrame:
-    """What each file is (`magic`, `bytes`, `shape`, `images`, `sha256`) beside what it should be.
+    """A row per file: `magic`, `bytes`, `shape`, `images`, `sha256`, each also as `expected_…`.
 
-    `images` is the count that the file holds, expected to be that of its sibling in the split.
+    `images` is the count in the file; expected is that of the other file of the split.
 
     Raises:
         DataError: A file is missing, too short for a header, or not of the data set.
@@ -28,9 +29,9 @@ def file_table(data: Path, params: DataParams, sha256: Mapping[str, str]) -> pd.
     foreign = {path.name for path in data.iterdir()} - set(idx.FILE_NAMES)
     if foreign:
         raise DataError(
-            f"{data} holds what is not of the data set: {', '.join(sorted(foreign))}",
+            f"{data} holds files that do not belong to the data set: {', '.join(sorted(foreign))}",
             "remove it",
-            "that version of the data has it: remove it from data/, then `dvc add data` and "
+            "this version of the data contains it: remove it from data/, then `dvc add data` and "
             "`dvc push data.dvc`, and submit the run again",
         )
     rows = []
@@ -40,7 +41,7 @@ def file_table(data: Path, params: DataParams, sha256: Mapping[str, str]) -> pd.
         shapes = {"images": (count, params.height, params.width), "labels": (count,)}
         for kind, sibling in zip(idx.KINDS, reversed(idx.KINDS), strict=True):
             name, header = idx.file_name(split, kind), headers[kind]
-            digest = hashlib.sha256((data / name).read_bytes()).hexdigest()
+            digest = file_digest(data / name, "sha256")
             rows.append(
                 {
                     "index": name,
@@ -64,7 +65,7 @@ def image_tables(data: Path) -> dict[idx.Split, pd.DataFrame]:
 
     Columns: `index`, `label`, `min`, `max` (0 to 255), `mean`, `std` (of the pixels / 255),
     `nonzero_share`, `content` (digest of the pixels), `copy_of` (index of the first identical
-    image of the split, or null) and `in_train` (the same for test images that are in train).
+    image of the split, or null) and, in test, `in_train` (index of an identical train image, or null).
     """
     tables: dict[idx.Split, pd.DataFrame] = {}
     for split in idx.SPLITS:
@@ -93,7 +94,7 @@ def image_tables(data: Path) -> dict[idx.Split, pd.DataFrame]:
 
 
 def split_table(tables: Mapping[idx.Split, pd.DataFrame]) -> pd.DataFrame:
-    """A row per split: its images, and `pixel_mean`, `pixel_std` and `nonzero_share` of all its pixels."""
+    """A row per split: `images`, and `pixel_mean`, `pixel_std` and `nonzero_share` of all its pixels."""
     rows = []
     for split, table in tables.items():
         mean = table["mean"].mean()
@@ -114,16 +115,8 @@ def class_table(tables: Mapping[idx.Split, pd.DataFrame], classes: list[str]) ->
     """A row per split and class: `count` and `share`."""
     rows = []
     for split, table in tables.items():
-        counts = table["label"].value_counts()
-        for label, name in enumerate(classes):
-            count = int(counts.get(label, 0))
-            rows.append(
-                {
-                    "index": f"{split}: {name}",
-                    "split": split,
-                    "class": name,
-                    "count": count,
-                    "share": count / len(table) if len(table) else 0.0,
-                }
-            )
-    return pd.DataFrame(rows)
+        counts = table["label"].value_counts().reindex(range(len(classes)), fill_value=0)
+        for name, count in zip(classes, counts.tolist(), strict=True):
+            share = count / max(len(table), 1)
+            rows.append((f"{split}: {name}", split, name, count, share))
+    return pd.DataFrame(rows, columns=["index", "split", "class", "count", "share"])

@@ -1,6 +1,7 @@
 """The commands `fashion bucket`."""
 
 import click
+from tabulate import tabulate
 
 from pipeline.bucket import EXPIRE_DAYS, create_bucket
 
@@ -12,19 +13,17 @@ def bucket() -> None:
 
 @bucket.command()
 @click.argument("name")
-@click.option("--region", help="Where a new bucket lies. [default: AWS_DEFAULT_REGION]")
+@click.option("--region", help="The region of a new bucket. [default: AWS_DEFAULT_REGION]")
 @click.option(
     "--expire-days",
     type=click.IntRange(1, 36500),
     default=EXPIRE_DAYS,
     show_default=True,
-    help="When old versions, and what is below state/, are deleted.",
+    help="Old versions of objects, and objects below state/, are deleted after so many days.",
 )
 def create(name: str, region: str | None, expire_days: int) -> None:
-    """Makes the bucket NAME, or sets up one that is there.
+    """Creates the bucket NAME, or changes the settings of an existing one.
 
-    On AWS, or on the S3 server that AWS_ENDPOINT_URL names.
+    On AWS, or on the S3 server of AWS_ENDPOINT_URL.
     """
-    from tabulate import tabulate
-
     click.echo(tabulate(create_bucket(name, region, expire_days), ("setting", "state")))

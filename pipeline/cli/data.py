@@ -4,18 +4,19 @@ import sys
 from pathlib import Path
 
 import click
+from ruamel.yaml import YAML
+from tabulate import tabulate
 
+from pipeline.data import dataset
+from pipeline.data.push import push
 from pipeline.project import Project, project_root
+
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 @click.group(invoke_without_command=True)
-@click.option(
-    "--from",
-    "folder",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Take the four files, gzipped or not, from this folder.",
-)
-@click.option("--replace", is_flag=True, help="Fetch files anew that are there but wrong.")
+@click.option("--from", "folder", type=FOLDER, help="Take the four files, gzipped or not, from this folder.")
+@click.option("--replace", is_flag=True, help="Obtain files again that exist but are wrong.")
 @click.pass_context
 def data(context: click.Context, folder: Path | None, replace: bool) -> None:
     """Obtains and verifies the data set that data.dvc describes."""
@@ -24,21 +25,17 @@ def data(context: click.Context, folder: Path | None, replace: bool) -> None:
 
 
 @data.command()
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("folder", type=FOLDER)
 def adopt(folder: Path) -> None:
     """Makes the four IDX files in FOLDER the project's data set.
 
     Replaces data/ and rewrites data.dvc, then prints what params.yaml needs for it.
-    The old data set stays in DVC's cache: `git checkout data.dvc && dvc checkout` brings it back.
+    The old data set stays in DVC's cache: `git checkout data.dvc && dvc checkout` restores it.
     """
-    from ruamel.yaml import YAML
-
-    from pipeline.data.dataset import adopt as adopt_folder
-
-    settings = adopt_folder(project_root(), folder)
+    settings = dataset.adopt(project_root(), folder)
     click.echo(
-        "data.dvc describes this data now. Put these into params.yaml, with names for the classes,\n"
-        "and choose a register.model_name and a tracking.experiment of its own:\n"
+        "data.dvc describes this data set now. Copy these lines to params.yaml, give the classes names,\n"
+        "and choose another register.model_name and tracking.experiment:\n"
     )
     YAML().dump(settings, sys.stdout)
 
@@ -46,12 +43,10 @@ def adopt(folder: Path) -> None:
 @data.command("push")
 @click.option("--remote", default="", metavar="NAME", help="The DVC remote. [default: DVC's default remote]")
 def data_push(remote: str) -> None:
-    """Brings the data set into a DVC remote, and reads it back.
+    """Uploads the data set to a DVC remote, and reads it back.
 
-    What the remote has is compared by content: what is missing is sent, what is damaged is replaced.
+    Files are compared by content: a missing one is uploaded, a damaged one is replaced.
     """
-    from pipeline.data.push import push
-
     version, place = push(project_root(), remote, click.echo)
     click.echo(f"{place} has data {version}, every byte verified")
 
@@ -59,8 +54,6 @@ def data_push(remote: str) -> None:
 @data.command("show")
 def data_show() -> None:
     """Draws samples of the data, and counts its classes."""
-    from tabulate import tabulate
-
     from pipeline.data.samples import draw_samples
 
     project = Project(project_root())
@@ -70,9 +63,7 @@ def data_show() -> None:
 
 
 def obtain_data(project: Project, folder: Path | None = None, replace: bool = False) -> None:
-    """Brings the data set into `data/`, and says where it came from."""
-    from pipeline.data.dataset import manifest, obtain
-
-    source = obtain(project.root, folder, replace)
+    """Brings the data set into `data/`, and prints where it came from."""
+    source = dataset.obtain(project.root, folder, replace)
     origin = "is there" if source == "present" else f"came from {source}"
-    click.echo(f"data {manifest(project.root).version} {origin}, every byte verified")
+    click.echo(f"data {dataset.manifest(project.root).version} {origin}, every byte verified")

@@ -11,7 +11,7 @@ from pipeline.project import project_root
 
 @click.command()
 @connection_options
-@click.option("--image", default="", help="Of a submission. [default: FASHION_IMAGE, or this commit's]")
+@click.option("--image", default="", help="The image to submit. [default: FASHION_IMAGE, or this commit's]")
 @click.option(
     "--gpu",
     "gpus",
@@ -19,7 +19,7 @@ from pipeline.project import project_root
     default=1,
     show_default=True,
     metavar="N",
-    help="Of a submission: with GPUs this commit's image is another.",
+    help="GPUs of the submission: the image for GPUs is another than the image for CPUs.",
 )
 def doctor(
     host: str | None, namespace: str | None, token_file: Path | None, image: str, gpus: int, **_: str
@@ -27,7 +27,7 @@ def doctor(
     """Checks data, DVC remote, bucket, MLflow, KFP, pods' keys and image; exits 1 when one is wrong.
 
     Bucket and MLflow are tried with the keys of this environment, then with those that the cluster's Secret
-    gives to pods, where it can be read.
+    gives to pods, if it can be read.
     """
     from pipeline.doctor.checks import Target, findings
 

@@ -1,4 +1,4 @@
-"""The command `fashion`: its groups of commands, and what it does about faults."""
+"""The command `fashion`: its subcommands, and how it prints errors."""
 
 import sys
 from io import TextIOWrapper
@@ -40,29 +40,34 @@ def main() -> None:
 
 
 def run_command(command: click.Command) -> None:
-    """Runs a command; a fault that the user can mend is two lines, not a traceback."""
+    """Runs a command, and ends the process with the exit code of an error.
+
+    An error that the user can correct is printed as two lines, what was wrong and what to do, without a
+    traceback.
+    """
     settle_process()
-    if isinstance(sys.stdout, TextIOWrapper):  # progress shows in a log file, too
+    if isinstance(sys.stdout, TextIOWrapper):  # so that a log file shows each line at once
         sys.stdout.reconfigure(line_buffering=True)
     try:
         command(standalone_mode=False)
-    except PipelineError as error:
-        click.echo(f"error: {error}", err=True)
-        if error.hint:
-            click.echo(f"what to do: {error.hint}", err=True)
-        sys.exit(error.exit_code)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except OSError as error:
-        storage = as_storage_error(error, Path(error.filename or "."))
-        if storage is None:
-            raise
-        click.echo(f"error: {storage}\nwhat to do: {storage.hint}", err=True)
-        sys.exit(storage.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted; the same command goes on from there", err=True)
+        click.echo("interrupted; the same command continues from there", err=True)
         sys.exit(ExitCode.INTERRUPTED)
+    except (PipelineError, OSError) as error:
+        known = (
+            error
+            if isinstance(error, PipelineError)
+            else as_storage_error(error, Path(error.filename or "."))
+        )
+        if known is None:
+            raise
+        click.echo(f"error: {known}", err=True)
+        if known.hint:
+            click.echo(f"what to do: {known.hint}", err=True)
+        sys.exit(known.exit_code)
 
 
 if __name__ == "__main__":

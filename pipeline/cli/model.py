@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import click
+from tabulate import tabulate
 
 from components.train.zoo import MODEL_NAMES, MODELS
 from pipeline.project import Project, project_root
@@ -15,9 +16,7 @@ def model() -> None:
 
 @model.command("list")
 def model_list() -> None:
-    """Prints each model's name, and what is claimed of it."""
-    from tabulate import tabulate
-
+    """Prints each model's name and claim."""
     click.echo(tabulate([(name, entry.claim) for name, entry in MODELS.items()], ("model", "claim")))
 
 
@@ -26,7 +25,7 @@ def model_list() -> None:
 @click.option(
     "--plot",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Where to draw it, .png or .svg. [default: outputs/models/NAME.svg]",
+    help="The drawing's file, .png or .svg. [default: outputs/models/NAME.svg]",
 )
 def model_show(name: str, plot: Path | None) -> None:
     """Prints a model's settings and layers, and draws its network.

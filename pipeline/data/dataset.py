@@ -1,4 +1,4 @@
-"""The data set's identity in `data.dvc`, and how it gets into `data/` and into DVC's cache."""
+"""The data set that `data.dvc` describes: fetching it into `data/` and DVC's cache, and adopting another."""
 
 import os
 import subprocess
@@ -28,7 +28,7 @@ DATA_FILE = "data.dvc"
 
 
 class _Meta(BaseModel):
-    """The `meta:` of `data.dvc`: what DVC does not record."""
+    """The section `meta` of `data.dvc`, which DVC itself ignores."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
@@ -47,7 +47,7 @@ class _DataFile(BaseModel):
 
 @dataclass(frozen=True)
 class Manifest:
-    """What `data.dvc` says: the data version, each file's SHA-256, and where to get them."""
+    """The content of `data.dvc`: the data version, the SHA-256 of each file, and the sources."""
 
     version: str
     sha256: dict[str, str]
@@ -58,7 +58,7 @@ def manifest(root: Path) -> Manifest:
     """Reads `data.dvc`.
 
     Raises:
-        DataError: It is missing or does not describe the data.
+        DataError: The file is missing or does not describe the data.
     """
     path = root / DATA_FILE
     try:
@@ -79,25 +79,25 @@ def manifest(root: Path) -> Manifest:
 
 
 def obtain(root: Path, folder: Path | None = None, replace: bool = False) -> str:
-    """Brings the data set that `data.dvc` describes into `data/` and into DVC's cache.
+    """Fetches the data set that `data.dvc` describes into `data/` and DVC's cache.
 
     Args:
         root: The project.
-        folder: Take the files from there and nowhere else.
-        replace: Fetch files anew that are there but wrong.
+        folder: The only source, instead of DVC and the sources in `data.dvc`.
+        replace: Fetch wrong files again, instead of raising an error.
 
     Returns:
-        Where they came from, or `present`.
+        The source, or `present` if nothing was missing.
 
     Raises:
-        DataError: A file is not the expected one, or no source has them all.
+        DataError: A file is not the expected one, or no source has all missing files.
     """
     described = manifest(root)
     prepare_dvc(root)
     data = root / "data"
     sources = [FolderSource(folder)] if folder else [DvcSource(root, described.version), *described.sources]
     (root / ".dvc" / "tmp").mkdir(exist_ok=True)
-    with FileLock(root / ".dvc" / "tmp" / "ingest.lock"):  # two at once would share the staging folder
+    with FileLock(root / ".dvc" / "tmp" / "ingest.lock"):  # two processes would share the staging folder
         source = ingest(data, described.sha256, sources, replace)
     if not is_cached(root, data, described.version) or data_version(data) != described.version:
         run_dvc(root, "commit", "--quiet", "--force", DATA_FILE)
@@ -105,19 +105,19 @@ def obtain(root: Path, folder: Path | None = None, replace: bool = False) -> str
 
 
 def adopt(root: Path, folder: Path) -> dict[str, Any]:
-    """Makes the four files of `folder`, gzipped or not, the project's data set.
+    """Replaces the project's data set by the four files in `folder`, gzipped or not.
 
     Returns:
-        What `params.yaml` needs for it, by section; class names are left as numbers.
+        The values that `params.yaml` needs, by section; the class names are numbers.
 
     Raises:
-        DataError: A file is missing or not of the IDX format; the old data set stays.
+        DataError: A file is missing or not in the IDX format. The old data set stays.
     """
     data = root / "data"
     _, wrong = check(data, manifest(root).sha256)
     if wrong:
         raise DataError(
-            f"{data} holds what data.dvc does not describe: {', '.join(wrong)}",
+            f"{data} holds files that data.dvc does not describe: {', '.join(wrong)}",
             "move it away first, so that nothing is lost",
         )
     with tempfile.TemporaryDirectory(dir=root, prefix=".adopt-") as name:
@@ -132,7 +132,7 @@ def adopt(root: Path, folder: Path) -> dict[str, Any]:
             settings = _measure(stage)
         except DataError as error:
             text = str(error).replace(str(stage), str(folder))
-            raise DataError(text, "mend the files; the old data set is in place") from None
+            raise DataError(text, "correct the files; the old data set is in place") from None
         digests = {name: file_digest(stage / name, "sha256") for name in idx.FILE_NAMES}
         prepare_dvc(root)
         if data.exists():
@@ -175,39 +175,36 @@ def _measure(folder: Path) -> dict[str, Any]:
 
 
 def _range(low: float, high: float) -> dict[str, float]:
-    """A range around two shares, in hundredths."""
+    """The range of two shares, rounded outwards to hundredths."""
     return {"min": floor(100 * low) / 100, "max": ceil(100 * high) / 100}
 
 
 def prepare_dvc(root: Path) -> None:
-    """Tells DVC to do without git where there is none (an unpacked archive), and with it once there is.
+    """Sets DVC's `core.no_scm` in a folder without git (an unpacked archive), else removes it.
 
     Raises:
-        PipelineError: There is a repository, but git refuses it.
+        PipelineError: There is a repository, but git refuses to use it.
     """
     local = root / ".dvc" / "config.local"
     without = local.exists() and "no_scm" in local.read_text(encoding="utf-8")
     git = is_repository(root)
-    if not git and not without:
-        run_dvc(root, "config", "--quiet", "--local", "core.no_scm", "true")
-    elif git and without:
-        run_dvc(root, "config", "--quiet", "--local", "--unset", "core.no_scm")
+    if git == without:
+        value = ("--unset", "core.no_scm") if git else ("core.no_scm", "true")
+        run_dvc(root, "config", "--quiet", "--local", *value)
 
 
 def run_dvc(root: Path, *arguments: str) -> None:
-    """Runs DVC as a user would, with this Python's `fashion` on the path.
+    """Runs DVC's command line, with this Python's `fashion` first on PATH.
 
     Raises:
-        PipelineError: DVC failed; it said why.
+        PipelineError: DVC failed and has printed the reason.
     """
-    environment = os.environ | {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    }
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     command = [sys.executable, "-P", str(Path(__file__).with_name("dvc_main.py")), *arguments]
-    process = subprocess.Popen(command, cwd=root, env=environment)
+    process = subprocess.Popen(command, cwd=root, env=os.environ | {"PATH": path})
     try:
         failed = process.wait()
-    except KeyboardInterrupt:  # Ctrl-C reaches DVC too: let it end in order
+    except KeyboardInterrupt:  # Ctrl-C reaches DVC too: wait until it has cleaned up
         process.wait()
         raise
     if failed:

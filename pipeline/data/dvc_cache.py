@@ -1,4 +1,4 @@
-"""DVC's cache and remote as a source of the data: every object by its MD5, and verified."""
+"""DVC's cache and default remote as a source of the data; every object is verified by its MD5."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -13,13 +13,9 @@ from components.ingest.sources import SourceError
 
 @dataclass(frozen=True)
 class DvcSource:
-    """DVC's cache, and its default remote where one is configured.
+    """DVC's cache, and its default remote if one is configured, for one version of the data.
 
-    `DVCFileSystem` is not for this: it prefers what lies in `data/`, right or wrong.
-
-    Args:
-        root: The project.
-        version: DVC's hash of the data folder.
+    `DVCFileSystem` cannot be used: it prefers the files in `data/`, which may be wrong.
     """
 
     root: Path
@@ -27,12 +23,12 @@ class DvcSource:
 
     @property
     def name(self) -> str:
-        """What to call it in a message."""
+        """The cache, and the remote if there is one."""
         remote = open_dvc(self.root).config["core"].get("remote")
         return "DVC's cache and remote" if remote else "DVC's cache"
 
     def fetch(self, folder: Path, wanted: Sequence[str]) -> None:
-        """Copies the wanted files out of the cache, or downloads them from the remote; each is verified."""
+        """Copies the wanted files from the cache, or downloads them from the remote, and verifies them."""
         repo = open_dvc(self.root)
         remote = repo.config["core"].get("remote")
         stores = {"the cache": lambda: repo.cache.local}
@@ -49,7 +45,7 @@ class DvcSource:
 
 
 def _get(stores: Mapping[str, Callable[[], Any]], digest: str, target: Path, name: str) -> None:
-    """Copies an object from the first store that has it whole."""
+    """Copies an object from the first store that has it undamaged."""
     from fsspec.callbacks import TqdmCallback
 
     failures = []
@@ -60,7 +56,7 @@ def _get(stores: Mapping[str, Callable[[], Any]], digest: str, target: Path, nam
             objects.fs.get_file(objects.oid_to_path(digest), str(target), callback=callback)
         except FileNotFoundError:
             failures.append(f"{place} does not have it")
-        except Exception as error:  # whatever the remote's own library raises
+        except Exception as error:  # each kind of remote has a library with its own errors
             failures.append(f"{place}: {first_line(error.__cause__ or error)}")
         else:
             if file_digest(target, "md5") == digest.removesuffix(".dir"):
@@ -72,10 +68,10 @@ def _get(stores: Mapping[str, Callable[[], Any]], digest: str, target: Path, nam
 
 
 def open_dvc(root: Path) -> Any:
-    """DVC's view of the project.
+    """DVC's `Repo` of the project.
 
     Raises:
-        PipelineError: Its configuration is wrong.
+        PipelineError: DVC's configuration is wrong.
     """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
@@ -84,12 +80,13 @@ def open_dvc(root: Path) -> Any:
         return Repo(str(root))
     except DvcException as error:
         raise PipelineError(
-            f"DVC cannot open {root}: {' '.join(str(error).split())}", "mend .dvc/config or .dvc/config.local"
+            f"DVC cannot open {root}: {' '.join(str(error).split())}",
+            "correct .dvc/config or .dvc/config.local",
         ) from None
 
 
 def is_cached(root: Path, data: Path, version: str) -> bool:
-    """Whether DVC's cache has the files of `data` and their list. A damaged object is removed from it.
+    """Whether DVC's cache has the files of `data` and their listing. Removes damaged objects from the cache.
 
     Raises:
         PipelineError: DVC's configuration is wrong.
@@ -101,6 +98,6 @@ def is_cached(root: Path, data: Path, version: str) -> bool:
         if not path.exists():
             complete = False
         elif file_digest(path, "md5") != digest.removesuffix(".dir"):
-            path.unlink()  # DVC takes an object that is there for a whole one
+            path.unlink()  # DVC itself does not check the content of an existing object
             complete = False
     return complete

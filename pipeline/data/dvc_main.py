@@ -1,4 +1,4 @@
-"""DVC's command line without its advice on git and remotes, as `fashion` runs it."""
+"""DVC's command line as `fashion` runs it: without the advice on git and remotes."""
 
 import logging
 import sys

@@ -1,7 +1,7 @@
-"""The data set into a DVC remote, every byte read back.
+"""Sends the data set to a DVC remote and verifies every byte there.
 
-`dvc push` does not look at what a remote holds: where the listing of a version is there it takes the version
-for complete, and an object for right; without data it sends nothing, and calls that up to date.
+`dvc push` does not check the content of a remote: it skips a version whose listing is there, and never
+replaces a damaged object; without data, it sends nothing and reports "up to date".
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from typing import Any
 
 from components.common.errors import DataError, StorageError, first_line
 from components.common.files import as_storage_error, data_listing, data_version, file_digest
-from components.common.s3 import s3_fault
+from components.common.s3 import s3_error
 from components.ingest.s3 import LISTING
 from pipeline.data.dataset import obtain, prepare_dvc
 from pipeline.data.dvc_cache import open_dvc
 
 
 def push(root: Path, remote: str, say: Callable[[str], None]) -> tuple[str, str]:
-    """Brings the data that `data.dvc` describes into a DVC remote of any kind, and verifies it there.
+    """Sends missing and damaged files to a DVC remote of any kind, and verifies all files there.
 
     Args:
-        root: The project; where its data is missing it is obtained first.
-        remote: Name of the remote; empty for DVC's default.
-        say: Receives a line for each file.
+        root: The project; missing data is fetched first.
+        remote: Name of the remote; empty for DVC's default remote.
+        say: Called with a line for each file.
 
     Returns:
-        The version, and the remote's address.
+        The data version, and the remote's URL or path.
 
     Raises:
         DataError: There is no such remote, or the project's data is not what data.dvc describes.
-        StorageError: The remote cannot be read or written, or does not give back what was sent.
+        StorageError: The remote cannot be read or written, or returns other content than was sent.
     """
     prepare_dvc(root)
     from botocore.exceptions import BotoCoreError, ClientError
@@ -49,14 +49,14 @@ def push(root: Path, remote: str, say: Callable[[str], None]) -> tuple[str, str]
         try:
             for name, path in files.items():
                 say(f"{name}: {_bring(store, path)}")
-            # Last: for DVC it is a promise that all else is there.
+            # Last, because DVC takes a version with a listing for complete.
             say(f"the listing: {_bring(store, listing, LISTING)}")
         except StorageError:
             raise
-        except Exception as error:  # whatever the remote's own library raises
+        except Exception as error:  # each kind of remote has a library with its own errors
             cause = error if isinstance(error, (BotoCoreError, ClientError)) else error.__cause__
             if isinstance(cause, (BotoCoreError, ClientError)):
-                raise s3_fault(cause, f"use {place}") from None
+                raise s3_error(cause, f"use {place}") from None
             raise as_storage_error(error, Path(store.path)) or StorageError(
                 f"the DVC remote {place} fails: {first_line(cause or error)}",
                 "check its address and its keys: `dvc remote list`, `dvc config --list`",
@@ -80,7 +80,7 @@ def _open(root: Path, remote: str) -> Any:
 
 
 def _bring(store: Any, path: Path, suffix: str = "") -> str:
-    """Sends a file, unless the remote has its content; returns what was done."""
+    """Sends a file unless the remote has its content; returns what was done."""
     from fsspec.callbacks import TqdmCallback
 
     digest = file_digest(path, "md5")
@@ -93,12 +93,12 @@ def _bring(store: Any, path: Path, suffix: str = "") -> str:
         store.fs.makedirs(store.fs.parent(place))
         store.fs.put_file(str(path), place, callback=callback)
     if _digest(store.fs, place) != digest:
-        raise StorageError(f"{place} does not give back what was sent", "look at the remote's server or disk")
+        raise StorageError(f"{place} does not return what was sent", "look at the remote's server or disk")
     return "sent, verified" if before is None else "was damaged; sent again, verified"
 
 
 def _digest(fs: Any, place: str) -> str | None:
-    """The MD5 of an object's content, None where there is no object."""
+    """The MD5 of an object's content, None if it does not exist."""
     try:
         with fs.open(place, "rb") as file:
             return hashlib.file_digest(file, "md5").hexdigest()

@@ -1,4 +1,4 @@
-"""The pictures that people look at first: samples of the data, and the counts of its classes."""
+"""Pictures of the data: samples, and class counts."""
 
 from pathlib import Path
 
@@ -11,15 +11,10 @@ from components.common.report import class_sheet, figure, image_grid, png
 
 
 def draw_samples(data: Path, out: Path, params: DataParams) -> list[tuple[str, int, int]]:
-    """Writes `samples.png` (3x3), `per_class.png` and `class_counts.png`.
-
-    Args:
-        data: Folder of the four IDX files.
-        out: Folder of the pictures.
-        params: Names the classes.
+    """Writes `samples.png` (3x3), `per_class.png` and `class_counts.png` to `out`.
 
     Returns:
-        Each class with its number of train and of test images.
+        The name, the number of train images and the number of test images of each class.
 
     Raises:
         DataError: A file is missing or damaged, or has a label without a class.

@@ -1,4 +1,4 @@
-"""What a check finds."""
+"""The result of a check."""
 
 import uuid
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from components.common.storage import Storage
 
 @dataclass(frozen=True)
 class Finding:
-    """What came of a check; `hint` says what to do where it is not ok."""
+    """The result of a check; `hint` tells what to do if it is not ok."""
 
     name: str
     ok: bool
@@ -18,12 +18,12 @@ class Finding:
     tested: bool = True
 
 
-class NotTested(Exception):  # noqa: N818 - nothing is wrong
-    """Something cannot be seen from here, which may be as it should."""
+class NotTested(Exception):  # noqa: N818 - not an error
+    """Something cannot be checked from here; it may be right."""
 
 
 def try_bucket(storage: Storage) -> None:
-    """Writes, reads and removes an object.
+    """Writes, reads and deletes an object.
 
     Raises:
         StorageError: One of these fails.
@@ -33,4 +33,4 @@ def try_bucket(storage: Storage) -> None:
     content = storage.read(name)
     storage.remove(name)
     if content != b"ok":
-        raise StorageError(f"{storage.place(name)} does not give back what was written", "look at the server")
+        raise StorageError(f"{storage.place(name)} does not return what was written", "check the S3 server")

@@ -1,34 +1,30 @@
-"""What the registry says of the last model, as opposed to what it was told."""
+"""The last trained model in the MLflow model registry."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from components.common.files import read_json
+from components.register.champion import CHAMPION
+from components.register.step import find_version
 from pipeline.project import Project
 
 if TYPE_CHECKING:
     from pipeline.tracking.runs import Tracker
 
 
-def last_model(project: Project, tracker: Tracker, name: str) -> str | None:
-    """The last model's version with its aliases, as the registry has them now.
-
-    Args:
-        project: The project, whose steps have run.
-        tracker: Its store of runs.
-        name: The registered model.
+def last_model(project: Project, tracker: Tracker, name: str) -> tuple[str, str] | None:
+    """Looks the last trained model up among the versions of the registered model `name`.
 
     Returns:
-        `fashion-mnist version 1, champion`, or `not registered` for a rejected model; None when the
-        registry lacks the run, the version, or any champion.
+        Its version with aliases and its model URI: `fashion-mnist version 1, champion` and
+        `models:/fashion-mnist/1`. For a rejected model `not registered` and no URI. None when MLflow
+        does not have the run or the version, or the registered model has no champion.
 
     Raises:
         PipelineError: The pipeline has not run yet.
-        TrackingError: The registry cannot be asked.
+        TrackingError: The registry cannot be reached.
     """
-    from components.register.champion import CHAMPION
-    from components.register.step import find_version
     from pipeline.tracking.experiment import refusals
 
     training = read_json(project.out("train") / "training.json", "train")
@@ -37,10 +33,11 @@ def last_model(project: Project, tracker: Tracker, name: str) -> str | None:
         if tracker.find(training) is None:
             return None
         if gate["verdict"] != "passed":
-            return "not registered"
-        found = find_version(tracker.client, name, training["weights_digest"])
-        aliases = tracker.client.get_registered_model(name).aliases if found else {}
-    if found is None or CHAMPION not in aliases:
+            return "not registered", ""
+        version = find_version(tracker.client, name, training["weights_digest"])
+        versions = tracker.client.get_registered_model(name).aliases if version else {}
+    if version is None or CHAMPION not in versions:
         return None
-    ours = sorted(alias for alias, version in aliases.items() if int(version) == int(found.version))
-    return f"{name} version {found.version}, {' and '.join(ours) or 'without an alias'}"
+    aliases = sorted(alias for alias, number in versions.items() if int(number) == int(version.version))
+    label = f"{name} version {version.version}, {' and '.join(aliases) or 'without an alias'}"
+    return label, f"models:/{name}/{version.version}"

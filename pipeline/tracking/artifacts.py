@@ -1,4 +1,4 @@
-"""Where a run's artifacts are kept: whether this machine can use it, tried before long work starts."""
+"""A check, before long work starts, that this machine can read and write the artifacts of a run."""
 
 from __future__ import annotations
 
@@ -20,23 +20,18 @@ from pipeline.tracking.server import is_server, sees_artifact
 
 SERVE_HINT = (
     "start the server with --serve-artifacts, and name a new tracking.experiment in params.yaml, since an "
-    "experiment keeps its place"
+    "experiment keeps its artifact location"
 )
 CLUSTER_HINT = f"{SERVE_HINT} (infra/kubernetes/base/mlflow.yaml does the first)"
 ACCESS_HINT = f"give this machine access to it (AWS_… for S3); or {SERVE_HINT}"
 
 
 def check_artifacts(uri: str, run: Run) -> None:
-    """Writes, reads and deletes a small file among a run's artifacts.
-
-    A server may hand out a folder of its own disk, into which a client on another machine writes in vain.
-
-    Args:
-        uri: The tracking URI.
-        run: The run.
+    """Writes, reads and deletes a small file among the artifacts of a run, at the tracking URI `uri`.
 
     Raises:
-        TrackingError: The artifacts cannot be written or read.
+        TrackingError: The artifacts cannot be written or read; or the artifact location is a folder, and the
+            server, which is on another machine, has another folder at that path.
     """
     location, folder, name = run.info.artifact_uri, f"check-{uuid.uuid4().hex}", "content.txt"
     with artifact_faults(uri, location), TemporaryDirectory() as temporary:
@@ -47,16 +42,16 @@ def check_artifacts(uri: str, run: Run) -> None:
         try:
             read = Path(repository.download_artifacts(f"{folder}/{name}", temporary))
             if read.read_text(encoding="utf-8") != folder:
-                raise OSError("it does not give back what was written")
-            if _is_handed_out(uri, location) and not sees_artifact(uri, run.info.run_id, folder, name):
-                raise OSError("the server hands out a folder of its own disk")
+                raise OSError("what was read is not what was written")
+            if _is_folder_of_server(uri, location) and not sees_artifact(uri, run.info.run_id, folder, name):
+                raise OSError("the artifact location is a folder of the server's own disk")
         finally:
             _delete(repository, folder)
 
 
 @contextmanager
 def artifact_faults(uri: str, location: str) -> Iterator[None]:
-    """Turns whatever the library of an artifact store raises into a line that a user can act on.
+    """Turns any error of an artifact store into a TrackingError with a hint.
 
     Args:
         uri: The tracking URI.
@@ -66,24 +61,25 @@ def artifact_faults(uri: str, location: str) -> Iterator[None]:
         yield
     except PipelineError:
         raise
-    except Exception as error:  # each kind of store has errors of its own
+    except Exception as error:  # each kind of store has its own exceptions
         raise TrackingError(
             f"artifacts cannot be kept in {redacted(location)}: {first_line(error)}",
-            SERVE_HINT if _is_handed_out(uri, location) else ACCESS_HINT,
+            SERVE_HINT if _is_folder_of_server(uri, location) else ACCESS_HINT,
             CLUSTER_HINT,
         ) from error
 
 
-def _is_handed_out(uri: str, location: str) -> bool:
-    """Whether a server names a folder, which need not be one of this machine."""
+def _is_folder_of_server(uri: str, location: str) -> bool:
     return is_server(uri) and urlsplit(location).scheme in ("", "file")
 
 
 def _delete(repository: ArtifactRepository, folder: str) -> None:
     try:
-        if isinstance(repository, LocalArtifactRepository):  # which decodes a folder's name twice
+        if isinstance(
+            repository, LocalArtifactRepository
+        ):  # its delete_artifacts decodes `%` in a path twice
             shutil.rmtree(Path(repository.artifact_dir) / folder)
         else:
             repository.delete_artifacts(folder)
-    except Exception as error:  # where nothing may be deleted, artifacts can be kept all the same
-        print(f"the file of a check stays among the run's artifacts, in {folder}: {first_line(error)}")
+    except Exception as error:  # artifacts can be kept even if none can be deleted
+        print(f"the check could not delete its file from the run's artifacts, {folder}: {first_line(error)}")

@@ -1,43 +1,46 @@
-"""The MLflow server: whether it can be used, asked in seconds and before long work starts."""
+"""Checks that an MLflow server can be used: within seconds, and before long work starts."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from components.common.errors import MLFLOW_SETTING, TrackingError, first_line, redacted
-from pipeline.tracking.settings import settle_mlflow
+from pipeline.tracking.settings import configure_mlflow
+
+if TYPE_CHECKING:
+    from requests import Response
 
 TIMEOUT_SECONDS = 4
 OLDEST_MAJOR = 3
-"""The first MLflow with logged models, of which the registry's versions are made."""
+"""The first MLflow with logged models; each version in the registry is made of one."""
 API = "/api/2.0/mlflow"
 
 
 class RefusedError(TrackingError):
-    """The server does not let this user in."""
+    """The server answers 401 or 403."""
 
 
 def is_server(uri: str) -> bool:
-    """Whether a tracking URI names a server, and no database."""
+    """Whether a tracking URI is that of a server."""
     return uri.lower().startswith(("http://", "https://"))
 
 
 def check_server(
     uri: str, login: tuple[str, str] | None = None, variable: str = "MLFLOW_TRACKING_URI"
 ) -> None:
-    """Asks a server whether this project can use it, where MLflow would retry for a minute.
+    """Checks that a server can be used by this project; the URI of a database is not checked.
 
-    The requests are made by MLflow's own client, so that they see what it sees: credentials in the
-    environment and in `~/.mlflow/credentials`, certificates, proxies, plugins for authentication.
+    The requests are made by MLflow's own client, but without its retries, so that they use the same
+    credentials (in the environment and in `~/.mlflow/credentials`), certificates, proxies and plugins.
 
     Args:
-        uri: A tracking URI; a database is not looked at.
-        login: Another user than the environment's, and the password.
-        variable: The environment variable that it is from.
+        uri: A tracking URI.
+        login: User name and password, if not those of the environment.
+        variable: The environment variable that the URI is from.
 
     Raises:
-        RefusedError: It does not let this user in.
-        TrackingError: It is no address, or nothing answers there, or not MLflow, or one that is too old.
+        RefusedError: It answers 401 or 403.
+        TrackingError: The URI has no scheme, the server cannot be reached, is not MLflow, or is too old.
     """
     if "://" not in uri and uri != "databricks":
         raise TrackingError(
@@ -54,13 +57,13 @@ def check_server(
             f"the MLflow server at {redacted(uri)} is of version {version}, which has no logged models",
             f"use a server of MLflow {OLDEST_MAJOR} or newer",
         )
-    # A server with authentication tells its version to anybody, and other programs may have that page too.
+    # /version needs no login, and other programs may have that page, too.
     answer = _get(uri, f"{API}/experiments/search", login, variable, params={"max_results": "1"})
     try:
-        known = answer.ok and isinstance(answer.json(), dict)
+        is_mlflow = answer.ok and isinstance(answer.json(), dict)
     except ValueError:
-        known = False
-    if not known:
+        is_mlflow = False
+    if not is_mlflow:
         raise TrackingError(
             f"{redacted(uri)} answers {answer.status_code}, but not as MLflow does",
             f"set {variable} to the address of MLflow, http://HOST:PORT",
@@ -69,20 +72,20 @@ def check_server(
 
 
 def experiment_page(address: str, experiment_id: str) -> str:
-    """The page of an experiment in MLflow's UI, or of all where there is none yet, in the view of training.
+    """The page of an experiment in MLflow's UI, or of all experiments if the id is empty.
 
-    A browser that was not there before opens MLflow 3.17 in its view of language models, whatever the
-    experiment's tag `mlflow.experimentKind` says.
+    The parameter `workflowType` is needed in a browser that has not opened MLflow before: MLflow 3.17 then
+    ignores the experiment's tag `mlflow.experimentKind` and shows its view of language models.
     """
-    place = f"experiments/{experiment_id}" if experiment_id else "experiments"
-    return f"{redacted(address).rstrip('/')}/#/{place}?workflowType=machine_learning"
+    path = f"experiments/{experiment_id}" if experiment_id else "experiments"
+    return f"{redacted(address).rstrip('/')}/#/{path}?workflowType=machine_learning"
 
 
 def sees_artifact(uri: str, run_id: str, folder: str, name: str) -> bool:
-    """Whether a server, asked itself, finds an artifact of a run that this machine has written.
+    """Whether the server itself finds an artifact of a run.
 
     Raises:
-        TrackingError: The server does not answer.
+        TrackingError: The server cannot be reached.
     """
     answer = _get(uri, f"{API}/artifacts/list", params={"run_id": run_id, "path": folder})
     files = answer.json().get("files", []) if answer.ok else []
@@ -94,10 +97,9 @@ def _get(
     path: str,
     login: tuple[str, str] | None = None,
     variable: str = "MLFLOW_TRACKING_URI",
-    **options: Any,
-) -> Any:
-    """A `requests.Response` to a GET request, made once and as MLflow's own client makes its requests."""
-    settle_mlflow()
+    params: dict[str, str] | None = None,
+) -> Response:
+    configure_mlflow()
     import requests
     from mlflow.exceptions import MlflowException
     from mlflow.utils.credentials import get_default_host_creds
@@ -109,36 +111,29 @@ def _get(
         if login:
             credentials.username, credentials.password = login
             credentials.token = credentials.auth = None
-        answer = http_request(
-            credentials,
-            path,
-            "GET",
-            max_retries=0,
-            timeout=TIMEOUT_SECONDS,
-            raise_on_status=False,
-            **options,
-        )
-    # Settings that are wrong raise whatever reads them raises.
+        options = {"max_retries": 0, "timeout": TIMEOUT_SECONDS, "raise_on_status": False, "params": params}
+        answer: Response = http_request(credentials, path, "GET", **options)
+    # A wrong setting raises the exception of whatever library reads it.
     except (MlflowException, OSError, ImportError, ValueError) as error:
         cause = error.__cause__ or error.__context__ or error
         if isinstance(cause, requests.exceptions.SSLError):
             raise TrackingError(
                 f"the certificate of {server} is not trusted",
-                "name the file of its certificate authority in MLFLOW_TRACKING_SERVER_CERT_PATH",
-                "make an image from this one that has the file of its certificate authority, named by "
-                "ENV MLFLOW_TRACKING_SERVER_CERT_PATH",
+                "set MLFLOW_TRACKING_SERVER_CERT_PATH to the file of its certificate authority",
+                "build an image from this one with the file of its certificate authority, and with "
+                "ENV MLFLOW_TRACKING_SERVER_CERT_PATH set to it",
             ) from None
         if not isinstance(cause, requests.RequestException):
             raise TrackingError(
                 f"MLflow's settings for {server} are wrong: {first_line(cause)}",
-                "mend the variable MLFLOW_… that it is about",
-                "mend the variable MLFLOW_… that it is about, in the image, ConfigMap or Secret",
+                "correct the variable MLFLOW_… that the message is about",
+                "correct the variable MLFLOW_… that the message is about, in the image, ConfigMap or Secret",
             ) from None
         embedded = "; without that variable runs are kept in mlruns/" * (variable == "MLFLOW_TRACKING_URI")
         raise TrackingError(
             f"{server} cannot be reached ({type(cause).__name__})",
-            f"start it, or mend {variable}{embedded}",
-            f"start it, or mend {MLFLOW_SETTING}; what the network policies let the pods reach is in "
+            f"start it, or correct {variable}{embedded}",
+            f"start it, or correct {MLFLOW_SETTING}; what the network policies let the pods reach is in "
             "infra/kubernetes/README.md",
         ) from None
     if answer.status_code in (401, 403):

@@ -1,14 +1,14 @@
-"""MLflow's settings: what is fixed, what has another default, and what is ignored."""
+"""The settings of MLflow, which it reads from environment variables."""
 
 import logging
 import os
 
 FIXED = {
-    "MLFLOW_ENABLE_ASYNC_LOGGING": "false",  # what is logged is there, or its fault is seen
-    "MLFLOW_LOCK_MODEL_DEPENDENCIES": "false",  # a model's requirements are those that are given
+    "MLFLOW_ENABLE_ASYNC_LOGGING": "false",  # a call that fails raises its error
+    "MLFLOW_LOCK_MODEL_DEPENDENCIES": "false",  # a model's requirements are those that we give
     "MLFLOW_TRUNCATE_LONG_VALUES": "true",  # a long parameter is cut, not refused
-    "MLFLOW_UV_AUTO_DETECT": "false",  # the working directory says nothing of a model
-    # The address of a run that it prints has the user's name and password in it.
+    "MLFLOW_UV_AUTO_DETECT": "false",  # the working directory need not be the model's project
+    # The printed address of a run would have the user's name and password in it.
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 DEFAULTS = {
@@ -24,13 +24,9 @@ IGNORED = ("MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_ACTIVE_MODE
 """The experiment is `tracking.experiment` of params.yaml, and no run or model is the active one."""
 
 
-def settle_mlflow() -> None:
-    """Gives MLflow the settings that this project relies on, whatever the environment says.
-
-    Some are read when MLflow is imported: this comes before.
-    """
-    for name, value in FIXED.items():
-        os.environ[name] = value
+def configure_mlflow() -> None:
+    """Sets MLflow's variables in the environment; call it before MLflow is imported, which reads some."""
+    os.environ.update(FIXED)
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
     for name in IGNORED:

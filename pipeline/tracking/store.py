@@ -1,4 +1,4 @@
-"""Where runs and models are kept: the server of MLFLOW_TRACKING_URI, or a folder of the project."""
+"""The MLflow store of runs and models: a server, a database, or the embedded store in the project."""
 
 import os
 from contextlib import chdir
@@ -9,17 +9,17 @@ from filelock import FileLock
 from components.common.errors import MLFLOW_SETTING, TrackingError, first_line, redacted
 from components.common.files import as_storage_error
 from pipeline.tracking.server import check_server
-from pipeline.tracking.settings import settle_mlflow
+from pipeline.tracking.settings import configure_mlflow
 
 FOLDER = "mlruns"
 RUN_ID = "FASHION_RUN_ID"
-"""The variable that names the pipeline run that a step belongs to."""
+"""The environment variable with the id of the pipeline run that a step belongs to."""
 
 
 def store_folder(root: Path) -> Path:
-    """The embedded store.
+    """The folder of the embedded store.
 
-    DVC runs queued experiments in a copy of the project below `.dvc/tmp/exps`; they share the original's.
+    DVC runs queued experiments in copies of the project below `.dvc/tmp/exps`: these share its store.
     """
     for parent in root.parents:
         if parent.parts[-3:] == (".dvc", "tmp", "exps"):
@@ -28,14 +28,14 @@ def store_folder(root: Path) -> Path:
 
 
 def tracking_uri(root: Path) -> str:
-    """MLFLOW_TRACKING_URI, or SQLite in the embedded store."""
+    """MLFLOW_TRACKING_URI, or the SQLite database of the embedded store."""
     return os.environ.get("MLFLOW_TRACKING_URI") or _embedded_uri(root)
 
 
 def is_embedded(root: Path) -> bool:
-    """Whether runs are kept in the project's own store.
+    """Whether runs are kept in the embedded store.
 
-    The variable alone does not say: MLflow sets it itself, for what the process starts.
+    MLFLOW_TRACKING_URI may be set then, too: MLflow sets it for its child processes.
     """
     return tracking_uri(root) == _embedded_uri(root)
 
@@ -47,32 +47,32 @@ def _embedded_uri(root: Path) -> str:
     plain = f"sqlite:///{database}"
     if make_url(plain).database == database:
         return plain
-    # A folder's name may mean something in an address, as `a?b` and `per%20cent` do. With the driver in the
-    # address MLflow does not make a folder of that name as it is written there.
+    # A path with `?` or `%` must be quoted in a URI. Without the driver's name in the URI, MLflow would
+    # create a folder with the quoted name.
     return URL.create("sqlite+pysqlite", database=database).render_as_string()
 
 
 def check_servers(root: Path) -> None:
-    """Asks the servers of runs and of models, where there are any, whether they can be used.
+    """Checks that the servers of runs and of registered models, if there are any, can be used.
 
     Raises:
-        TrackingError: One of them cannot.
+        TrackingError: One of them cannot be used.
     """
     check_server(tracking_uri(root))
-    registry = os.environ.get("MLFLOW_REGISTRY_URI")
-    if registry:
+    if registry := os.environ.get("MLFLOW_REGISTRY_URI"):
         check_server(registry, variable="MLFLOW_REGISTRY_URI")
 
 
 def open_store(root: Path) -> str:
-    """Makes the store ready for use and returns its address.
+    """Opens the store, creates it if it is the embedded one, and returns its tracking URI.
 
     Raises:
         TrackingError: The server cannot be used, or the store cannot be opened.
+        StorageError: The disk is full, or the folder cannot be written.
     """
     uri = tracking_uri(root)
     check_servers(root)
-    settle_mlflow()
+    configure_mlflow()
     import mlflow
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
@@ -82,12 +82,12 @@ def open_store(root: Path) -> str:
         if is_embedded(root):
             folder = store_folder(root)
             folder.mkdir(exist_ok=True)
-            # Two experiments at once must not both create the tables. MLflow puts the experiment Default into
-            # the working directory, which may be a copy of the project that DVC deletes.
+            # The lock: two experiments must not create the tables at the same time. The working directory:
+            # MLflow puts the experiment Default there, and DVC deletes its copies of the project.
             with FileLock(folder / ".lock"), chdir(folder.parent):
                 mlflow.set_tracking_uri(uri)
                 mlflow.MlflowClient().search_experiments(max_results=1)
-        elif database and not database.parent.is_dir():  # MLflow would try again for 100 s
+        elif database and not database.parent.is_dir():  # MLflow would retry for 100 s
             raise FileNotFoundError(f"there is no folder {database.parent}")
         else:
             mlflow.set_tracking_uri(uri)
@@ -102,7 +102,7 @@ def open_store(root: Path) -> str:
 
 
 def sqlite_file(uri: str) -> Path | None:
-    """The file of an SQLite database, None for any other address."""
+    """The file of an SQLite database, None for any other URI."""
     if not uri.startswith("sqlite"):
         return None
     from sqlalchemy.engine import make_url

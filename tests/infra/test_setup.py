@@ -283,7 +283,7 @@ def test_a_copy_runs_its_own_code_whatever_the_user_has_configured(tmp_path: Pat
 
     # Of two gigabytes of packages only the link to the code.
     shutil.copytree(original, copied, symlinks=True, ignore=foreign_packages)
-    cli = copied / "pipeline" / "cli.py"
+    cli = copied / "pipeline" / "cli" / "main.py"
     cli.write_text(cli.read_text().replace("Trains, judges", "Edited: trains, judges"))
     assert "anew; changed: folder" in said(make(copied))
     assert "Edited: trains" in help_of(copied)

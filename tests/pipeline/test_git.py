@@ -84,9 +84,9 @@ def bare(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (another_owner, "belongs to another user", "`git config --global --add safe.directory '"),
         (no_git, "git is missing", "install git"),
-        (no_head, "not a git repository", "mend it"),
-        (lost_worktree, "not a git repository: /nowhere", "mend it"),
-        (bare, "core.bare is true", "mend it"),
+        (no_head, "not a git repository", "correct it"),
+        (lost_worktree, "not a git repository: /nowhere", "correct it"),
+        (bare, "core.bare is true", "correct it"),
     ],
 )
 def test_a_repository_that_git_refuses_is_an_error_and_not_a_run_without_commit(

@@ -146,7 +146,7 @@ def test_packages_on_pythonpath_are_neither_ours_nor_the_locks(project: Project,
 
 
 def test_a_copy_on_pythonpath_runs_its_own_code(project: Project):
-    code = project.root / "pipeline/cli.py"
+    code = project.root / "pipeline/cli/main.py"
     code.write_text(code.read_text().replace("Trains, judges and registers", "The copy trains"))
 
     result = launch(ROOT, project.root, ".", "--help")

@@ -20,7 +20,7 @@ from pipeline.kubeflow.client.api import FINAL_STATES, Kfp
 from pipeline.kubeflow.client.pods import Pods, state_storage_url
 from pipeline.kubeflow.client.progress import was_stopped
 from pipeline.kubeflow.runtime.step_status import statuses_in
-from pipeline.tracking.settings import settle_mlflow
+from pipeline.tracking.settings import configure_mlflow
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -101,7 +101,7 @@ def from_mlflow(run_ids: Sequence[str]) -> dict[str, RunResult]:
         return {}
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-    settle_mlflow()
+    configure_mlflow()
     from mlflow import MlflowClient
     from mlflow.entities import ViewType
     from mlflow.exceptions import MlflowException

@@ -108,36 +108,36 @@ def _add_tasks(cluster: Cluster, arguments: dict[str, Any]) -> None:
         task = step(code_version=arguments["code_version"], **inputs)
         return _configure_pod(task, cluster, cached)
 
-    def train(params: Any) -> Any:
-        task = add(steps.train, params=params, gpus=cluster.gpus, data=data, validation=validation)
-        _configure_training_pod(task, cluster)
-        return task.outputs["trained"]
-
     candidates = {"candidates": arguments["candidates"]} if "candidates" in arguments else {}
     exit_task = _configure_pod(steps.finish(experiment=arguments["experiment"]), cluster, cached=False)
     with dsl.ExitHandler(exit_task, name="pipeline"):
         checked = {name: arguments[name] for name in (*SCALARS, "params")}
         params = add(steps.parameters, **checked, **candidates).outputs
-        data = add(steps.ingest, data_version=arguments["data_version"], remote=arguments["remote"]).outputs[
-            "data"
-        ]
+        ingest = add(steps.ingest, data_version=arguments["data_version"], remote=arguments["remote"])
+        data = ingest.outputs["data"]
         validation = add(steps.validate, params=params["validate"], data=data).outputs["validation"]
+
+        def train(params: Any) -> Any:
+            task = add(steps.train, params=params, gpus=cluster.gpus, data=data, validation=validation)
+            _configure_training_pod(task, cluster)
+            return task.outputs["trained"]
+
         if candidates:
             trainings = add(steps.plan, params=params["train"], **candidates).output
             with dsl.ParallelFor(trainings, name="candidates") as training:
-                each = train(training)
-            trained = add(steps.select, models=dsl.Collected(each)).outputs["trained"]
+                model = train(training)
+            trained = add(steps.select, models=dsl.Collected(model)).outputs["trained"]
         else:
             trained = train(params["train"])
         upstream = {"validation": validation, "trained": trained}
-        evaluation = add(steps.evaluate, params=params["evaluate"], data=data, **upstream).outputs[
-            "evaluation"
-        ]
+        evaluate = add(steps.evaluate, params=params["evaluate"], data=data, **upstream)
+        evaluation = evaluate.outputs["evaluation"]
+        # Gate and registration are never taken from the cache: the registry may have changed since.
         gate = add(steps.gate, cached=False, params=params["gate"], evaluation=evaluation, **upstream)
         with dsl.If(gate.outputs["Output"] == True, name="passed"):  # noqa: E712 - a channel, not a bool
             add(
                 steps.register,
-                cached=False,  # the registry may have changed since
+                cached=False,
                 params=params["register"],
                 data=data,
                 evaluation=evaluation,

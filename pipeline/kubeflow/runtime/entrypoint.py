@@ -32,9 +32,9 @@ def run(step: str, code: str, params: str, **artifacts: dsl.Artifact) -> None:
 
     Args:
         step: The step.
-        code: The version of the code that the pipeline run was submitted for.
-        params: The step's parameters, as `step_parameters` returns them.
-        artifacts: The artifacts that the step reads and writes, by the step that writes them, or `data`.
+        code: Version of the code that the pipeline run was submitted for.
+        params: The step's parameters, JSON of `step_parameters`.
+        artifacts: What the step reads and writes, by the step that writes it; the data is `data`.
     """
     checked, candidate = params_from_json(params)
     with status_kept(f"{step} {candidate}".strip(), code) as lines, tempfile.TemporaryDirectory() as root:
@@ -56,17 +56,10 @@ def check_tracking_server() -> None:
 
 @contextmanager
 def status_kept(step: str, code: str) -> Iterator[list[str]]:
-    """Keeps the status of a step; ends the process where the step raises a `PipelineError`.
+    """Stores the status of a step; if it raises a `PipelineError`, ends the process with the exit code.
 
-    Args:
-        step: The step.
-        code: The version of the code that the pipeline run was submitted for.
-
-    Yields:
-        The lines of the step's result, to which the caller appends.
-
-    Raises:
-        SystemExit: The step raised a `PipelineError`; it has the error's exit code.
+    Refuses to run other code than the version `code`, for which the pipeline run was submitted. Yields a list
+    that receives the lines of the step's result.
     """
     lines: list[str] = []
     store, status = None, StepStatus(step, time.time())

@@ -1,8 +1,8 @@
-"""An artifact store for the MLflow server: S3, of which clients see nothing but the server.
+"""An artifact store for the MLflow server: S3, which clients reach only through the server.
 
-MLflow's own store for S3 makes the server offer addresses of the object store to whoever downloads an
-artifact, with the server's AWS_ENDPOINT_URL in them. In a cluster that name means something in one namespace
-only: everybody else waits for minutes, and fails. MLflow has no switch for it.
+With MLflow's own store for S3, the server gives its clients presigned URLs, built from the server's
+AWS_ENDPOINT_URL. In a cluster that host name can be reached from one namespace only: downloads from elsewhere
+wait for minutes, and fail. MLflow has no setting that turns this off.
 """
 
 from __future__ import annotations
@@ -18,13 +18,7 @@ SCHEME = "s3-proxied"
 
 
 class ProxiedS3ArtifactRepository(ArtifactRepository):  # type: ignore[misc]
-    """MLflow's store for S3 without multipart up- and downloads past the server.
-
-    Args:
-        artifact_uri: `s3-proxied://BUCKET/PREFIX`.
-        tracking_uri: As every artifact repository takes it.
-        registry_uri: The same.
-    """
+    """MLflow's store for S3 at `s3-proxied://BUCKET/PREFIX`, without presigned and multipart transfers."""
 
     def __init__(
         self, artifact_uri: str, tracking_uri: str | None = None, registry_uri: str | None = None
@@ -33,11 +27,11 @@ class ProxiedS3ArtifactRepository(ArtifactRepository):  # type: ignore[misc]
         self.s3 = S3ArtifactRepository(f"s3{artifact_uri.removeprefix(SCHEME)}", tracking_uri, registry_uri)
 
     def log_artifact(self, local_file: str | Path, artifact_path: str | None = None) -> None:
-        """Uploads a file into a folder of the store."""
+        """Uploads a file to a folder of the store."""
         self.s3.log_artifact(local_file, artifact_path)
 
     def log_artifacts(self, local_dir: str, artifact_path: str | None = None) -> None:
-        """Uploads what is in a folder."""
+        """Uploads the files of a folder."""
         self.s3.log_artifacts(local_dir, artifact_path)
 
     def list_artifacts(self, path: str | None = None) -> list[FileInfo]:

@@ -64,7 +64,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path):
         pytest.fail("there is nowhere to write to")
 
 
-@pytest.mark.parametrize("number", sorted(files.PATH_FAULTS))
+@pytest.mark.parametrize("number", sorted(files.PATH_ERRORS))
 def test_a_fault_of_the_path_is_not_taken_for_a_full_disk(
     tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch
 ):
@@ -75,7 +75,7 @@ def test_a_fault_of_the_path_is_not_taken_for_a_full_disk(
         raise OSError(number, os.strerror(number), str(tmp_path / "b"))
 
     assert str(refused.value) == f"{tmp_path / 'b'}: {os.strerror(number).lower()}"
-    assert refused.value.hint == files.PATH_FAULTS[number]
+    assert refused.value.hint == files.PATH_ERRORS[number]
 
 
 def test_a_library_that_names_no_number_lacks_permission_all_the_same(tmp_path: Path):

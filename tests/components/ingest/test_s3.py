@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from components.common import storage
 from components.common.errors import DataError, PipelineError, StorageError
 from components.common.files import data_version
 from components.common.storage import Storage, open_storage
@@ -190,7 +189,7 @@ def test_a_server_that_dies_in_the_middle_and_comes_back(
 def test_a_server_that_dies_in_the_middle_for_good(
     tmp_path: Path, version: str, remote: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(storage, "ATTEMPTS", 3)
+    monkeypatch.setattr("components.common.s3.ATTEMPTS", 3)
     proxy.broken, proxy.dying = 1, True
     started = time.monotonic()
 
@@ -242,7 +241,7 @@ def test_a_listing_of_another_form_is_refused(tmp_path: Path, entries: object):
     version = put_listing(open_storage(str(tmp_path / "remote")), entries)
     (tmp_path / "pod").mkdir()
 
-    assert "is not DVC's" in str(refused(tmp_path / "pod", version, str(tmp_path / "remote")))
+    assert "was not made by DVC" in str(refused(tmp_path / "pod", version, str(tmp_path / "remote")))
 
 
 @pytest.mark.parametrize(
@@ -259,4 +258,4 @@ def test_a_listing_of_another_form_is_refused(tmp_path: Path, entries: object):
     ],
 )
 def test_a_version_of_another_form_is_refused(tmp_path: Path, text: str):
-    assert "no version of data" in str(refused(tmp_path, text, "s3://nowhere"))
+    assert "is not a version of the data" in str(refused(tmp_path, text, "s3://nowhere"))

@@ -85,7 +85,7 @@ def test_the_networks_have_these_sizes(subset_params: Params):
         "resnet-s": 661_056,
         "resnet-xs": 335_552,
         "resnet-m": 1_086_400,
-        "gpu": 1_927_552,
+        "resnet-gpu": 1_927_552,
         "cnn-32": 173_738,
         "cnn-32-100": 542_230,
         "cnn-64-64-512": 862_410,
@@ -94,7 +94,7 @@ def test_the_networks_have_these_sizes(subset_params: Params):
     }
 
 
-def test_the_house_has_a_frozen_front_and_three_residual_stages(subset_params: Params):
+def test_the_resnet_has_a_frozen_front_and_three_residual_stages(subset_params: Params):
     from components.train.network import layer_table
     from pipeline.models import build_plain
 

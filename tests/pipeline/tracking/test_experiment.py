@@ -4,9 +4,15 @@ import socket
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
-from pipeline.tracking.store import store_folder
-from tests.support.project import Project
+from components.common.errors import TrackingError
+from pipeline.tracking.runs import Tracker
+from tests.support.mlflow_server import Server
+from tests.support.project import MODEL, Project
+from tests.support.s3_server import set_environment
+
+pytestmark = pytest.mark.usefixtures("restored_environment")
 
 
 def test_an_unreachable_server_is_said_at_once_and_without_its_password(project: Project):
@@ -37,8 +43,29 @@ def test_an_address_of_another_kind_works_or_is_one_line(project: Project, name:
     assert "secret" not in result.stdout + result.stderr
 
 
-def test_experiments_of_dvc_share_the_projects_store(tmp_path: Path):
-    copy = tmp_path / ".dvc" / "tmp" / "exps" / "standalone" / "tmpabc"
+def test_a_run_id_of_the_environment_that_is_stale_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("MLFLOW_RUN_ID", "4711")
 
-    assert store_folder(copy) == tmp_path / "mlruns"
-    assert store_folder(tmp_path) == tmp_path / "mlruns"
+    with pytest.raises(TrackingError, match="there is no run 4711, which MLFLOW_RUN_ID names"):
+        Tracker(tmp_path, MODEL)
+
+
+def test_whoever_only_looks_writes_nothing(served: Project, client: MlflowClient, mlflow_server: Server):
+    """Neither is a deleted experiment restored, nor one made, nor is a tag set."""
+    experiment = client.get_experiment_by_name(MODEL)
+    client.delete_experiment_tag(experiment.experiment_id, "mlflow.experimentKind")
+    shown = served.fashion("summary").stdout
+    assert f"experiments/{experiment.experiment_id}?workflowType=machine_learning" in shown
+    client.delete_experiment(experiment.experiment_id)
+    assert "lacks this model" in served.fashion("summary").stdout
+    after = client.get_experiment(experiment.experiment_id)
+    assert (after.lifecycle_stage, after.tags) == ("deleted", {})
+
+    with set_environment({"MLFLOW_TRACKING_URI": mlflow_server.url}):
+        assert Tracker(served.root, "nowhere", read_only=True).experiment_id == ""
+        assert client.get_experiment_by_name("nowhere") is None
+        description = served.json("outputs/train/training.json")
+        with Tracker(served.root, MODEL).training(description):
+            pass
+
+    assert "mlflow.experimentKind" in client.get_experiment(experiment.experiment_id).tags

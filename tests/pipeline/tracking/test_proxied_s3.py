@@ -26,7 +26,7 @@ def test_a_model_is_registered_in_the_bucket_and_read_back_without_credentials(
 
     keys = s3.environment | {"MLFLOW_S3_ENDPOINT_URL": s3.url}  # the server alone has them
     keys["PYTHONPATH"] = os.pathsep.join(
-        (str(ROOT), str(ROOT / "pipeline" / "proxied_s3"))
+        (str(ROOT), str(ROOT / "pipeline" / "tracking" / "proxied_s3"))
     )  # as in the image
     with serving(tmp_path, f"s3-proxied://{bucket}/mlflow", keys) as server:
         project.fashion("step", "register", MLFLOW_TRACKING_URI=server.url)

@@ -13,9 +13,12 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from components.common.errors import redacted
+from pipeline.project import Project as ProjectPaths
+from pipeline.steps import run_step
 from pipeline.tracking.runs import Folders, Tracker
 from tests.support.mlflow_server import Server, runs
 from tests.support.project import MODEL, NETWORK, Project
+from tests.support.s3_server import set_environment
 
 
 def test_a_store_that_is_empty_gets_the_whole_run_from_the_files(served: Project, client: MlflowClient):
@@ -200,3 +203,17 @@ def test_a_server_that_dies_during_training_does_not_cost_the_model(served: Proj
 def test_a_password_is_not_displayed():
     assert redacted("https://user:secret@host:8080/mlflow") == "https://host:8080/mlflow"
     assert redacted("sqlite:////a/b.db") == "sqlite:////a/b.db"
+
+
+def test_a_deleted_run_of_the_same_content_is_restored(
+    served: Project, client: MlflowClient, mlflow_server: Server
+):
+    (before,) = runs(client)
+    client.delete_run(before.info.run_id)
+
+    with set_environment({"MLFLOW_TRACKING_URI": mlflow_server.url}):
+        project = ProjectPaths(served.root)
+        run_step("register", project, project.params())
+
+    (after,) = runs(client)
+    assert after.info.run_id == before.info.run_id == client.get_model_version(MODEL, "1").run_id

@@ -126,7 +126,7 @@ def test_a_setting_of_mlflow_that_is_wrong_is_not_taken_for_a_server_that_is_awa
         monkeypatch.setenv(f"MLFLOW_TRACKING_{name}", "/nowhere")
         with pytest.raises(TrackingError, match=r"MLflow's settings for .* are wrong") as refused:
             check_server(server.url)
-    assert "mend the variable" in refused.value.hint
+    assert "correct the variable" in refused.value.hint
 
 
 def test_the_registry_has_a_server_of_its_own(
@@ -141,7 +141,7 @@ def test_the_registry_has_a_server_of_its_own(
     monkeypatch.setenv("MLFLOW_REGISTRY_URI", f"http://127.0.0.1:{free_port()}")
     with pytest.raises(TrackingError, match="cannot be reached") as refused:
         check_servers(tmp_path)
-    assert "mend MLFLOW_REGISTRY_URI" in refused.value.hint
+    assert "correct MLFLOW_REGISTRY_URI" in refused.value.hint
 
 
 @pytest.mark.parametrize("uri", ["127.0.0.1:5000", "localhost:5000", "mlruns"])

@@ -53,7 +53,7 @@ def test_data_version_and_remote_can_be_assigned(params: Params):
 @pytest.mark.parametrize(
     "config", ["[core]\n    remote = nosuch\n", "not a configuration\n"], ids=["no such remote", "broken"]
 )
-def test_a_broken_configuration_of_dvc_is_one_line(tmp_path: Path, config: str):
+def test_a_broken_configuration_of_dvc_is_refused(tmp_path: Path, config: str):
     (tmp_path / ".dvc").mkdir()
     (tmp_path / ".dvc" / "config").write_text(config)
 

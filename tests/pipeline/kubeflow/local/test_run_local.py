@@ -1,4 +1,4 @@
-"""The pipeline in KFP's own local runner, end to end on the subset: what runs, what is kept, what is said."""
+"""The pipeline in KFP's local runner, end to end on the subset: results, cache, failed steps, a sweep."""
 
 import json
 import shutil
@@ -44,8 +44,8 @@ def client(project: Project) -> MlflowClient:
 def first_run(subset: Path, shared_folder: Path) -> Project:
     root = shared_folder / "run-local" / "project"
     project = Project(root, environment_of(root))
-    with made_once(root.parent) as mine:
-        if mine:
+    with made_once(root.parent) as is_first:
+        if is_first:
             new_project(root, subset)
             (root / "states.json").write_text(json.dumps(run_local(project)))
             shutil.copytree(root, root.with_name("first-run"))
@@ -69,7 +69,7 @@ def local(first_run: Project, tmp_path: Path) -> Iterator[Project]:
         )
 
 
-def test_it_gives_the_same_as_dvc(local: Project, trained: Project):
+def test_the_results_are_those_of_dvc(local: Project, trained: Project):
     assert local.json("states.json") == dict.fromkeys(STEPS, "ran")
 
     ours = json.loads((artifact(local, "train/trained") / "training.json").read_text())
