@@ -1,64 +1,16 @@
 """`infra/image/build`: what the image is called, and how the builders are called."""
 
-import json
-import os
 import re
 import shutil
-import subprocess
-import sys
-import tarfile
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from tests.support.image_build import LOCKS, Builders, build, git, tag
 from tests.support.project import ROOT
 
-LOCKS = ("requirements/cpu.txt", "requirements/gpu.txt", "requirements/uv.txt")
-
-
-@pytest.fixture
-def repository(tmp_path: Path) -> Path:
-    """A committed copy of what the image is made of, and of a file that has no part in it."""
-    root = tmp_path / "repository"
-    names = ["infra/image/build", "infra/image/Dockerfile", ".dockerignore", ".gitignore", "README.md"]
-    for name in [*names, "params.yaml", "pyproject.toml", "pipeline/cli.py", *LOCKS]:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, root / name)
-    git(root, "init", "--quiet")
-    git(root, "add", "--all")
-    git(root, "commit", "--quiet", "--message", "code")
-    return root
-
-
-def git(root: Path, *arguments: str) -> str:
-    """Runs git."""
-    identity = ["-c", "user.name=somebody", "-c", "user.email=somebody@example.org"]
-    command = ["git", *identity, *arguments]
-    return subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout.strip()
-
-
-def build(root: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Runs infra/image/build there, from elsewhere."""
-    base = {name: value for name, value in os.environ.items() if name not in {"PIP_CERT", "SSL_CERT_FILE"}}
-    base["GIT_CEILING_DIRECTORIES"] = str(root.parent)
-    return subprocess.run(
-        [root / "infra/image/build", *arguments],
-        cwd="/",
-        env=base | variables,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def tag(root: Path, target: str = "cpu") -> str:
-    """What the image of the tree would be called, without its name."""
-    result = build(root, "tag", target)
-    assert result.returncode == 0, result.stderr
-    name, _, tag = result.stdout.strip().partition(":")
-    assert name == "fashion-pipeline"
-    return tag
+pytest_plugins = ("tests.support.image_build",)
 
 
 class TestTag:
@@ -86,7 +38,7 @@ class TestTag:
 
     def test_uncommitted_code_never_bears_it(self, repository: Path) -> None:
         """A digest tells one state of the code from another: a cluster keeps what it has under a tag."""
-        clean, code = tag(repository), repository / "pipeline/cli.py"
+        clean, code = tag(repository), repository / "pipeline/cli/main.py"
         original = code.read_text()
         code.write_text(original + "# one\n")
         one = tag(repository)
@@ -96,7 +48,7 @@ class TestTag:
         assert re.fullmatch(clean + "-dirty-[0-9a-f]{8}", two)
         assert one != two
         assert tag(repository, "gpu") == f"{two}-gpu"
-        git(repository, "add", "pipeline/cli.py")
+        git(repository, "add", "pipeline/cli/main.py")
         assert tag(repository) == two
         code.write_text(original + "# one\n")
         assert tag(repository) == one
@@ -113,7 +65,7 @@ class TestTag:
 
     def test_a_deleted_file_counts(self, repository: Path) -> None:
         clean = tag(repository)
-        (repository / "pipeline/cli.py").unlink()
+        (repository / "pipeline/cli/main.py").unlink()
         assert tag(repository).startswith(f"{clean}-dirty-")
 
     def test_needs_a_commit_of_this_project(self, repository: Path) -> None:
@@ -124,53 +76,6 @@ class TestTag:
         git(repository, "init", "--quiet")
         git(repository, "commit", "--quiet", "--allow-empty", "--message", "someone else's")
         assert build(repository, "tag", "cpu").returncode == 1
-
-
-STAND_IN = """#!{python}
-import json, os, pathlib, sys
-log = pathlib.Path(os.environ["LOG"])
-log.open("a").write(json.dumps(sys.argv) + "\\n")
-arguments = dict(zip(sys.argv, sys.argv[1:]))
-if "info" in sys.argv and pathlib.Path(sys.argv[0]).name in os.environ["BROKEN"].split():
-    sys.exit(1)
-if "--output" in arguments:
-    pathlib.Path(arguments["--output"].partition("dest=")[2], "python-version").write_text("3.12.1\\n")
-if "--iidfile" in arguments:
-    pathlib.Path(arguments["--iidfile"]).write_text("sha256:0123")
-    if os.environ.get("EDIT"):
-        pathlib.Path(os.environ["EDIT"]).open("a").write("# later")
-if "images" in sys.argv and "MISSING" not in os.environ:
-    print("2.33GB")
-files = [arguments["-o"]] if "-o" in arguments else []
-files += [argument.split(":")[1] for argument in sys.argv if argument.startswith("docker-archive:")]
-for file in files:
-    pathlib.Path(file).open("x").write("half of the archive")
-if files and "FULL" in os.environ:
-    sys.exit("no space left on device")
-"""
-
-
-class Builders:
-    """Stand-ins for docker, podman and buildah that note how they were called."""
-
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir()
-        self.log = folder / "log"
-        for name in ("docker", "podman", "buildah"):
-            (folder / name).write_text(STAND_IN.format(python=sys.executable))
-            (folder / name).chmod(0o755)
-        self.variables = {"LOG": str(self.log), "PATH": f"{folder}:{os.environ['PATH']}", "BROKEN": ""}
-
-    def calls(self) -> list[list[str]]:
-        """Program and arguments of each call, but for those that look whether a program works."""
-        calls = [json.loads(line) for line in self.log.read_text().splitlines()]
-        return [[Path(call[0]).name, *call[1:]] for call in calls if call[1] != "info"]
-
-
-@pytest.fixture
-def builders(tmp_path: Path) -> Builders:
-    """Programs that build nothing."""
-    return Builders(tmp_path / "bin")
 
 
 class TestBuild:
@@ -213,7 +118,7 @@ class TestBuild:
         assert f"TENSORFLOW_VERSION={locked_tensorflow('cpu')}" in builders.calls()[1]
 
     def test_code_that_changes_meanwhile_gets_no_tag(self, repository: Path, builders: Builders) -> None:
-        result = build(repository, "cpu", **builders.variables, EDIT=str(repository / "pipeline/cli.py"))
+        result = build(repository, "cpu", **builders.variables, EDIT=str(repository / "pipeline/cli/main.py"))
         assert result.returncode == 1
         assert result.stderr.startswith("error: the code changed while its image was built")
         assert [call[1] for call in builders.calls()] == ["build", "build"]
@@ -231,69 +136,6 @@ class TestBuild:
         )
         assert build(repository, "tpu").returncode == 1
         assert builders.calls() == []
-
-
-class TestArchive:
-    @pytest.mark.parametrize(
-        ("tool", "call"),
-        [
-            ("docker", "save -o PARTIAL NAME"),
-            ("podman", "save --format docker-archive -o PARTIAL NAME"),
-            ("buildah", "push NAME docker-archive:PARTIAL:NAME"),
-        ],
-    )
-    def test_of_each_builder(
-        self, repository: Path, builders: Builders, tmp_path: Path, tool: str, call: str
-    ) -> None:
-        name = f"docker.io/library/fashion-pipeline:{tag(repository, 'gpu')}"
-        file = tmp_path / "a:b" / "image.tar"
-        file.parent.mkdir()
-        file.write_text("of another day")
-        (file.parent / "image.tar.partial").write_text("of a killed one")
-        variables = builders.variables | {"BUILDER": tool}
-        result = build(repository, "archive", "gpu", str(file), **variables)
-        assert result.returncode == 0, result.stderr
-        wanted = call.replace("PARTIAL", "image.tar.partial").replace("NAME", name)
-        assert builders.calls()[-1] == [tool, *wanted.split()]
-        assert list(file.parent.iterdir()) == [file]
-        assert file.read_text() == "half of the archive"
-        file.write_text("whole")
-        assert build(repository, "archive", "gpu", str(file), **variables, FULL="1").returncode != 0
-        assert [path.read_text() for path in file.parent.iterdir()] == ["whole"]
-
-    def test_faults(self, repository: Path, builders: Builders, tmp_path: Path) -> None:
-        missing = build(repository, "archive", "cpu", str(tmp_path / "f"), **builders.variables, MISSING="1")
-        image = f"fashion-pipeline:{tag(repository)}"
-        assert (missing.returncode, missing.stderr.splitlines()) == (
-            1,
-            [f"error: docker has no image {image}", "  build it: infra/image/build cpu"],
-        )
-        assert build(repository, "archive", "cpu").returncode == 1
-        assert not (tmp_path / "f").exists()
-
-    @pytest.mark.parametrize("tool", ["podman", "buildah"])
-    def test_really_has_the_name_that_kubernetes_asks_for(
-        self, repository: Path, tmp_path: Path, tool: str
-    ) -> None:
-        """A cluster's containerd looks for docker.io/library/NAME; podman's own begin with localhost/."""
-        folder = tmp_path / "store"
-        conf = tmp_path / "storage.conf"
-        conf.write_text(f'[storage]\ndriver = "vfs"\ngraphroot = "{folder}/g"\nrunroot = "{folder}/r"\n')
-        variables = {"CONTAINERS_STORAGE_CONF": str(conf), "BUILDER": tool}
-        name = f"docker.io/library/fashion-pipeline:{tag(repository)}"
-        (tmp_path / "Containerfile").write_text("FROM scratch\nCOPY storage.conf /\n")
-        made = ["buildah", "bud", "--isolation", "chroot", "-q", "-t", name, str(tmp_path)]
-        try:
-            subprocess.run([tool, "info"], check=True, capture_output=True, env=os.environ | variables)
-            subprocess.run(made, check=True, capture_output=True, env=os.environ | variables)
-        except (OSError, subprocess.CalledProcessError) as error:
-            pytest.skip(f"{tool} or buildah does not work here: {error}")
-        result = build(repository, "archive", "cpu", str(tmp_path / "image.tar"), **variables)
-        assert result.returncode == 0, result.stderr
-        with tarfile.open(tmp_path / "image.tar") as archive:
-            manifest = archive.extractfile("manifest.json")
-            assert manifest
-            assert json.load(manifest)[0]["RepoTags"] == [name]
 
 
 def locked_tensorflow(target: str) -> str:

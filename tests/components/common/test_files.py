@@ -125,3 +125,34 @@ def test_a_read_only_file_system_is_said_in_a_line(read_only: Project):
         assert said.startswith(f"error: {read_only.root}/{place}")
         assert said.endswith(": read-only file system")
         assert "a folder that can be written" in what_to_do
+
+
+@pytest.fixture
+def small_disk(project: Project) -> Project:
+    """The project with `outputs` on a file system of 700 kB, too small for a model."""
+    outputs = project.root / "outputs"
+    kept = shutil.copytree(outputs / "validate", project.root / "kept")
+    shutil.rmtree(outputs)
+    outputs.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=700k", "tmpfs", str(outputs)]
+    inside = f"{' '.join(mount)} && cp -r {kept} {outputs}/validate && "
+    probe = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "--mount", *mount], capture_output=True, check=False
+    )
+    if probe.returncode:
+        pytest.skip(f"no user namespaces here to mount a small disk in: {probe.stderr.decode()}")
+    project.environment["ON_SMALL_DISK"] = inside
+    return project
+
+
+def test_a_full_disk_is_said_and_leaves_nothing_half_written(small_disk: Project):
+    script = small_disk.environment["ON_SMALL_DISK"] + (
+        "{ fashion step train; code=$?; ls -A outputs outputs/train; exit $code; }"
+    )
+
+    result = small_disk.run("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, code=8)
+
+    assert "no space left" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert ".train.partial" not in result.stdout
+    assert "model.keras" not in result.stdout

@@ -1,4 +1,4 @@
-"""Fitting: going on after a stop, several devices, and the exported model."""
+"""Fitting: resuming an interrupted training, several devices, and the exported model."""
 
 import sys
 from dataclasses import replace
@@ -10,7 +10,6 @@ import pytest
 
 from components.common import idx
 from components.train.precision import resolve
-from components.train.resnet import whitening_kernel
 from components.train.settings import Settings, Shape
 from components.train.zoo import MODELS
 from tests.support.project import Project
@@ -118,22 +117,6 @@ def test_the_exported_model_predicts_as_the_trained_network(
 def softmax(logits: Any) -> Any:
     exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
     return exponentials / exponentials.sum(axis=1, keepdims=True)
-
-
-def test_the_front_whitens_patches(subset: Path):
-    images, _ = idx.read_split(subset, "train")
-    kernel = whitening_kernel(images, SHAPE, 1)
-    pixels = (images[:500] / 255 - SHAPE.pixel_mean) / SHAPE.pixel_std
-    patches = np.lib.stride_tricks.sliding_window_view(pixels, (4, 4), (1, 2)).reshape(-1, 16)
-
-    responses = patches @ kernel.reshape(16, 32)
-
-    assert kernel.shape == (4, 4, 1, 32)
-    np.testing.assert_array_equal(kernel[..., 16:], -kernel[..., :16])
-    second_moments = responses[:, :16].T @ responses[:, :16] / len(responses)
-    off_diagonal = second_moments - np.diag(np.diag(second_moments))
-    assert np.abs(off_diagonal).max() < 0.1
-    assert np.diag(second_moments)[-8:] == pytest.approx(np.ones(8), abs=0.15)
 
 
 @pytest.mark.parametrize("model", [pytest.param("resnet-s", marks=pytest.mark.slow), "cnn-32-100"])

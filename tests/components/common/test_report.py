@@ -1,0 +1,40 @@
+"""Pictures and pages of the reports."""
+
+import io
+from pathlib import Path
+
+import jinja2
+import numpy as np
+import pytest
+from PIL import Image
+
+from components.common.report import class_sheet, data_uri, image_grid, render
+
+IMAGES = np.arange(5 * 4 * 6, dtype=np.uint8).reshape(5, 4, 6)
+
+
+def test_the_same_images_give_the_same_bytes():
+    first, second = (image_grid(IMAGES, list("abcde"), columns=2) for _ in range(2))
+
+    assert first == second
+    with Image.open(io.BytesIO(first)) as picture:
+        assert picture.width < picture.height  # 2 columns, 3 rows
+
+
+def test_a_class_sheet_has_a_row_for_a_class_without_images():
+    sheets = [
+        class_sheet(IMAGES, np.array([0, 0, 1, 1, 0]), classes) for classes in (["a", "b"], ["a", "b", "c"])
+    ]
+
+    heights = [Image.open(io.BytesIO(sheet)).height for sheet in sheets]
+    assert heights[0] < heights[1]
+
+
+def test_text_of_a_page_is_escaped_and_a_missing_value_is_an_error(tmp_path: Path):
+    (tmp_path / "page.j2").write_text("{{ text }} {{ picture }}")
+
+    assert render(tmp_path / "page.j2", text="<b>", picture=data_uri(b"x")) == (
+        "&lt;b&gt; data:image/png;base64,eA=="
+    )
+    with pytest.raises(jinja2.UndefinedError):
+        render(tmp_path / "page.j2", text="a")
