@@ -7,5 +7,6 @@
 - `json_server`, `kfp_server`, `kube_server`: the APIs of KFP and Kubernetes, as far as our commands use them;
   runs that a real KFP recorded are in `kfp_runs.json`.
 - `kfp_fixtures`: fixtures of tests that talk to KFP.
+- `watched_run`: a run of that server which is waited for.
 - `manifests`: what kustomize makes of infra/kubernetes.
 """

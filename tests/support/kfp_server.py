@@ -91,8 +91,8 @@ class KfpServer(JsonServer):
 
     def _list_runs(self, call: Call) -> Any:
         assert call.query["sort_by"] == "created_at desc"
-        mine = [run for run in self.runs if run["experiment_id"] == call.query["experiment_id"]]
-        latest = [self._shown(run) for run in reversed(mine)][: int(call.query["page_size"])]
+        found = [run for run in self.runs if run["experiment_id"] == call.query["experiment_id"]]
+        latest = [self._shown(run) for run in reversed(found)][: int(call.query["page_size"])]
         return _answer("V2beta1ListRunsResponse", {"runs": latest})
 
     def _create_run(self, call: Call) -> Any:
@@ -175,10 +175,10 @@ def check_inputs(body: dict[str, Any]) -> None:
     except ParseError as error:
         raise refusal(500, 13, f"unknown template format: {error}") from None
     given = body["runtime_config"].get("parameters", {})
-    form = spec.get("pipeline_spec", spec)["root"].get("inputDefinitions", {}).get("parameters", {})
-    for name in given.keys() - form.keys():
+    inputs = spec.get("pipeline_spec", spec)["root"].get("inputDefinitions", {}).get("parameters", {})
+    for name in given.keys() - inputs.keys():
         raise refusal(400, 3, f"parameter(s) provided are not required by pipeline: {name}")
-    for name, entry in form.items():
+    for name, entry in inputs.items():
         if name not in given and not entry.get("isOptional"):
             raise refusal(400, 3, f"parameter {name} is not optional, yet has neither default value")
         number = isinstance(given.get(name, 0), (int, float))

@@ -92,7 +92,7 @@ def test_driver_that_could_not_be_made(
     assert ended.not_run == ["ingest", "train", "gate", "register", "finish"]
 
 
-def test_reason_and_results_in_the_notes(
+def test_reason_and_results_in_the_step_statuses(
     server: KfpServer,
     kube: KubeServer,
     packages: dict[str, Path],

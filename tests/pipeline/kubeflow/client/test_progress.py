@@ -66,7 +66,7 @@ def test_waiting_for_a_node(server: KfpServer, kube: KubeServer, packages: dict[
     assert asked[0].path == "/api/v1/namespaces/kubeflow/pods"
 
 
-def test_image_that_cannot_be_pulled_is_told_once(
+def test_image_that_cannot_be_pulled_is_reported_once(
     server: KfpServer, kube: KubeServer, packages: dict[str, Path]
 ) -> None:
     why = 'failed to pull and unpack image "x:1": not found'
@@ -74,14 +74,14 @@ def test_image_that_cannot_be_pulled_is_told_once(
     waits = [{"reason": "ErrImagePull", "message": why}, {"reason": "ImagePullBackOff", "message": back_off}]
     kube.add_pod(f"{INNER}.ingest.executor")
     run = WatchedRun(server, packages["one"], "passed")
-    told = []
+    details = []
     for wait in waits:
         kube.pods[0]["status"] = main_container("Pending", waiting=wait)
         server.looks[run.run_id] = [26]
         with pytest.raises(ClusterError):
             run.wait(timeout=0)
-        told.append(run.changes[-1])
-    assert told == [StepState("ingest", "starting", f"ErrImagePull: {why}", path=f"{INNER}.ingest")] * 2
+        details.append(run.changes[-1])
+    assert details == [StepState("ingest", "starting", f"ErrImagePull: {why}", path=f"{INNER}.ingest")] * 2
 
 
 def test_second_try(server: KfpServer, kube: KubeServer, packages: dict[str, Path]) -> None:
@@ -111,7 +111,7 @@ def test_second_try(server: KfpServer, kube: KubeServer, packages: dict[str, Pat
     ],
 )
 @pytest.mark.parametrize("lost", [False, True], ids=["first-pod-is-there", "first-pod-was-deleted"])
-def test_try_is_told_in_every_state(
+def test_try_is_part_of_every_state(
     server: KfpServer,
     kube: KubeServer,
     packages: dict[str, Path],
@@ -131,7 +131,9 @@ def test_try_is_told_in_every_state(
     assert [(step.state, step.detail) for step in run.changes if step.step == "train"] == [expected]
 
 
-def test_try_is_told_at_the_end(server: KfpServer, kube: KubeServer, packages: dict[str, Path]) -> None:
+def test_try_is_part_of_the_final_state(
+    server: KfpServer, kube: KubeServer, packages: dict[str, Path]
+) -> None:
     kube.add_pod(f"{TRAIN}(1)", **OOM)
     assert WatchedRun(server, packages["one"], "failed").wait().steps[1].detail == "try 2: OOMKilled"
     kube.pods[0]["status"] = main_container("Succeeded", terminated={"exitCode": 0})

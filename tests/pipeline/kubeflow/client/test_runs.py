@@ -1,4 +1,4 @@
-"""`fashion runs`: what came of the latest runs, as KFP, MLflow and the steps' notes know it."""
+"""The latest runs, with results from MLflow and from the step statuses."""
 
 import shutil
 from pathlib import Path
@@ -167,7 +167,7 @@ def test_deleted_run_shows_so(trainings: Trainings) -> None:
     assert from_mlflow(["left"]) == {"left": RunResult(None, DELETED)}
 
 
-def test_only_the_notes_that_are_needed_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_statuses_that_are_needed_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FASHION_STATE_URL", str(tmp_path))
     for run_id in ("one", "two"):
         monkeypatch.setenv("FASHION_RUN_ID", run_id)
@@ -177,11 +177,11 @@ def test_only_the_notes_that_are_needed_are_read(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(FolderStorage, "names", lambda *_: pytest.fail("everything was listed"))
     real = FolderStorage.read
 
-    def noted(self: FolderStorage, name: str) -> bytes | None:
+    def record(self: FolderStorage, name: str) -> bytes | None:
         read.append(name)
         return real(self, name)
 
-    monkeypatch.setattr(FolderStorage, "read", noted)
+    monkeypatch.setattr(FolderStorage, "read", record)
     assert from_statuses(Pods("kubeflow"), ["one", "two", "none"])["two"] == RunResult(None, "passed")
     assert sorted(read) == [f"runs/{run}/{step}.json" for run in ("none", "one", "two") for step in NEEDED]
 
