@@ -1,4 +1,4 @@
-"""The figures of an evaluation, from probabilities and labels."""
+"""The metrics of an evaluation, from probabilities and labels."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ def calibration_error(probabilities: Probabilities, labels: Bytes, bins: int) ->
 def measure(
     probabilities: Probabilities, labels: Bytes, classes: list[str], bins: int
 ) -> tuple[dict[str, float], dict[str, Any]]:
-    """All figures of a test set.
+    """All metrics of a test set.
 
     Args:
         probabilities: float32 `(n, classes)`.

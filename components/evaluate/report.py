@@ -1,4 +1,4 @@
-"""The evaluation's predictions, pictures and report."""
+"""The files of an evaluation for people: predictions, pictures and report."""
 
 from __future__ import annotations
 

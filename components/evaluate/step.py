@@ -25,7 +25,7 @@ THROUGHPUT_IMAGES = 10_000
 def evaluate(
     data: Path, trained: Path, out: Path, data_params: DataParams, params: EvaluateParams
 ) -> dict[str, float]:
-    """Measures the saved model on test.
+    """Measures the saved model on the test set.
 
     Args:
         data: Folder of the four IDX files.
@@ -34,7 +34,7 @@ def evaluate(
             classes, confusion matrix), `predictions.csv`, three pictures, `report.html`, and
             `performance.json` (measured times, which differ from run to run).
         data_params: Shape and classes of the data.
-        params: How to measure.
+        params: Batch size and bins of the calibration error.
 
     Returns:
         What `metrics.json` holds.

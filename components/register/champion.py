@@ -26,14 +26,14 @@ def assign_alias(
     data: Path,
     batch_size: int,
 ) -> tuple[str, str]:
-    """Decides and sets the alias of a version; returns it with the reason."""
+    """Sets the alias of a version, champion or challenger; returns it with the reason."""
     name, number = candidate.name, int(candidate.version)
     while True:
         champion = _aliases(client, name).get(CHAMPION)
         if champion == number:
             return CHAMPION, "it is the champion already"
         alias, reason = _compare(client, name, champion, evaluation, data, batch_size)
-        # Measuring takes time, and the registry has no compare-and-set: look again right before it is set.
+        # Measuring takes time, and the registry has no compare-and-set: check again right before setting it.
         if _aliases(client, name).get(CHAMPION) == champion:
             break
     client.set_registered_model_alias(name, alias, str(number))
@@ -54,7 +54,7 @@ def _compare(
     data: Path,
     batch_size: int,
 ) -> tuple[str, str]:
-    """The alias that a version deserves beside this champion, and why."""
+    """The alias of a version beside this champion, and the reason."""
     if champion is None:
         return CHAMPION, "there was no champion"
     holder = client.get_model_version(name, str(champion))
@@ -79,7 +79,7 @@ def _accuracy(
     data: Path,
     batch_size: int,
 ) -> float | None:
-    """The champion's accuracy on this data: the recorded one if it is of this data, else measured now."""
+    """The champion's accuracy on this data: the recorded one if it was measured on it, else measured now."""
     if champion.tags.get("data_version") == evaluation["data_version"] and "test_accuracy" in champion.tags:
         return float(champion.tags["test_accuracy"])
     import_tensorflow()
@@ -92,7 +92,7 @@ def _accuracy(
             path = mlflow.artifacts.download_artifacts(uri, dst_path=folder, tracking_uri=client.tracking_uri)
             model = mlflow.keras.load_model(path)
         predicted = predict(model, images, batch_size).argmax(axis=1)
-    except Exception as error:  # whatever it is, it cannot be compared
+    except Exception as error:  # whatever is wrong, it cannot be compared
         print(f"champion {champion.version} cannot be measured: {first_line(error)}")
         return None
     return float((predicted == labels).mean())

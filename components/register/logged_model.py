@@ -1,4 +1,4 @@
-"""A model with its run in MLflow, where a version of the registry takes it from."""
+"""A logged model of a run in MLflow, which a registered version refers to."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def log_model(client: MlflowClient, trained: Path, digest: str, run_id: str, dat
     """Logs a model to its run, in the run's own experiment.
 
     Args:
-        client: Of the server; the tracking URI is set already.
+        client: Client of the server; the tracking URI is set already.
         trained: Folder of the train step.
-        digest: Of the weights that the model must have.
+        digest: Digest of the weights that the model must have.
         run_id: The run.
         data: Folder of the four IDX files, of which two images become the model's example.
 
@@ -31,7 +31,7 @@ def log_model(client: MlflowClient, trained: Path, digest: str, run_id: str, dat
 
     Raises:
         PipelineError: The model's file is missing, damaged or of other weights.
-        TrackingError: The model cannot be kept.
+        TrackingError: The model cannot be stored.
     """
     import_tensorflow()
     import keras

@@ -1,4 +1,4 @@
-"""Registration in the MLflow model registry: of what the gate let through, once."""
+"""Registration in the MLflow model registry of a model that passed the gate, once."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 RUN_TAG = "run_id"
-"""The run of a version whose first run was deleted for good: MLflow does not let a version change its own."""
+"""The current run of a version whose first run was deleted: MLflow cannot change a version's run."""
 GIT_TAGS = {"mlflow.source.git.commit", "git.dirty"}
 
 
@@ -51,10 +51,10 @@ def register(
     batch_size: int,
     run_id: str,
 ) -> Registration:
-    """Makes the model a version in the registry if the gate passed, and gives it its alias.
+    """Registers the model as a version if the gate passed, and sets the alias of the version.
 
-    The same weights are one version however often they come. The version becomes `champion` when it
-    is at least as accurate as the champion on this data's test set, and `challenger` otherwise.
+    The same weights are registered once. The version becomes `champion` if it is at least as accurate as the
+    champion on this data's test set, else `challenger`.
 
     Args:
         data: Folder of the four IDX files, on which a champion of other data is measured anew.
@@ -117,7 +117,7 @@ def register(
                     },
                 },
             )
-            # Logging takes time: where another registration was faster, its version stays the only one.
+            # Logging takes time: if another registration was faster, its version is kept.
             found = find_version(client, model_name, digest) or made
             if found.version != made.version:
                 client.delete_model_version(model_name, made.version)
@@ -146,7 +146,7 @@ def _write(out: Path, outcome: Registration) -> Registration:
 
 
 def find_version(client: MlflowClient, model_name: str, weights_digest: str) -> ModelVersion | None:
-    """The version that has these weights, and whose files are still there."""
+    """The version with these weights, if its files still exist."""
     import mlflow
     from mlflow.exceptions import MlflowException
 
@@ -160,7 +160,7 @@ def find_version(client: MlflowClient, model_name: str, weights_digest: str) -> 
             continue
         except MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                raise  # a server in trouble has not lost the files
+                raise  # an error of the server does not mean that the files are lost
     return None
 
 

@@ -1,4 +1,4 @@
-"""What happens after each epoch: the log, and the state to go on from."""
+"""Keras callbacks: the log of each epoch, and the state from which a killed training is resumed."""
 
 import math
 import time
@@ -23,7 +23,7 @@ class EpochLog(keras.callbacks.Callback):  # type: ignore[misc]
         steps: Steps of an epoch.
         batch_size: Images of a step.
         on_epoch: Called with the row of each epoch.
-        history: Rows of the epochs before, of a training that is resumed.
+        history: Rows of earlier epochs, if the training is resumed.
 
     Raises:
         TrainingError: At the end of the first epoch whose loss is not finite.
@@ -58,7 +58,7 @@ class EpochLog(keras.callbacks.Callback):  # type: ignore[misc]
         self.seconds = time.perf_counter() - self.epoch_started
 
     def on_epoch_end(self, epoch: int, logs: Row | None = None) -> None:
-        """Checks, prints and hands on the epoch's figures."""
+        """Checks, prints and passes on the metrics of the epoch."""
         row: Row = {"epoch": epoch + 1, **(logs or {})}
         if not all(math.isfinite(value) for value in row.values()):
             self.bar.close()
@@ -86,15 +86,15 @@ class EpochLog(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 class TrainingState(keras.callbacks.Callback):  # type: ignore[misc]
-    """Keeps weights, optimizer and history after each epoch, so that a killed training goes on.
+    """Stores weights, optimizer and history after each epoch, so that a killed training can be resumed.
 
-    Keras's own BackupAndRestore writes weights and epoch one after the other: killed in between, it
-    would repeat an epoch on the weights behind it. Here all is one object, seen when it is whole.
-    It is a help, not the result: a storage that fails while training goes on is said, and no more.
+    Keras's own BackupAndRestore writes weights and epoch one after the other: killed in between, it would
+    repeat an epoch on the weights after it. Here all is one object, written as a whole. A storage that fails
+    during the training is reported, and the training goes on.
 
     Args:
-        place: A file's path or `s3://BUCKET/KEY`, named after the content of this training.
-        machines: What is kept beside it, of the machines that it was made on.
+        place: Path or `s3://BUCKET/KEY`, named after the inputs of the training.
+        machines: The machines of the epochs, stored with it.
     """
 
     def __init__(self, place: str, machines: Sequence[dict[str, Any]] = ()) -> None:
@@ -105,7 +105,7 @@ class TrainingState(keras.callbacks.Callback):  # type: ignore[misc]
         self.history: list[Row] = []
 
     def restore(self, model: keras.Model) -> int:
-        """Puts a kept state into a compiled model; returns the number of epochs that it has seen.
+        """Restores a stored state into a compiled model; returns its number of finished epochs.
 
         Raises:
             StorageError: The storage cannot be read.
@@ -125,7 +125,7 @@ class TrainingState(keras.callbacks.Callback):  # type: ignore[misc]
         return len(history)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Keeps the state."""
+        """Stores the state."""
         content = pack_state(self.history, self.machines, _variables(self.model))
         try:
             self.storage.write(self.name, content)
@@ -133,7 +133,7 @@ class TrainingState(keras.callbacks.Callback):  # type: ignore[misc]
             tqdm.write(f"the state after epoch {epoch + 1} is not kept, training goes on: {error}")
 
     def remove(self) -> None:
-        """Removes the state, of which nobody has any more use."""
+        """Removes the state when the training has ended."""
         try:
             self.storage.remove(self.name)
         except StorageError as error:

@@ -1,4 +1,4 @@
-"""The kept state of an unfinished training, as bytes."""
+"""The state of an unfinished training, serialized: history, machines, weights and optimizer."""
 
 import io
 import json
@@ -11,11 +11,11 @@ from components.common.storage import open_storage
 
 
 class DamagedStateError(Exception):
-    """Not a state, or not a whole one."""
+    """The bytes are not a complete state."""
 
 
 def pack_state(history: list[Any], machines: list[Any], variables: list[Any]) -> bytes:
-    """A state: the rows of the epochs done, the machines they were made on, and all variables."""
+    """Serializes a state: the rows of the finished epochs, their machines, and all variables."""
     values: dict[str, Any] = {str(number): np.asarray(variable) for number, variable in enumerate(variables)}
     content = io.BytesIO()
     np.savez(content, history=json.dumps(history), machines=json.dumps(machines), **values)
@@ -26,7 +26,7 @@ def unpack_state(content: bytes) -> tuple[list[Any], list[Any], list[Any]]:
     """The history, machines and variables of a state.
 
     Raises:
-        DamagedStateError: So it is.
+        DamagedStateError: The bytes are not a complete state.
     """
     try:
         with np.load(io.BytesIO(content)) as state:
@@ -37,7 +37,7 @@ def unpack_state(content: bytes) -> tuple[list[Any], list[Any], list[Any]]:
 
 
 def kept_machines(place: str) -> tuple[list[Any], int]:
-    """The machines of a kept training, and the number of its epochs; none where a training begins anew.
+    """The machines and the number of epochs of a stored state; none if there is no usable one.
 
     Raises:
         StorageError: The storage cannot be read.

@@ -45,18 +45,18 @@ def describe_run(
     train_params: TrainParams,
     state: str | None = None,
 ) -> dict[str, Any]:
-    """All that decides the weights, with the key under which the run is found again.
+    """All inputs that decide the weights, with the key by which the run is found again.
 
-    The key is of the content: data, parameters with the model's own settings and `precision` resolved, the
-    sources of training, the versions of the libraries, and the kinds of machines. Time, host and folder are
-    not in it. `state_key` is that of all but the machines: a training may go on on another one.
+    `run_key` is a digest of the data version, the parameters (with the model's settings and `precision`
+    resolved), the training code, the library versions and the kinds of machines; not of time, host or folder.
+    `state_key` leaves out the machines: a training may be resumed on another one.
 
     Args:
         data: Folder of the four IDX files.
         data_params: Shape and statistics of the data.
         model_params: Which network.
         train_params: How it is trained.
-        state: What `train` is given: a training that is kept there was begun on a machine of its own.
+        state: As for `train`: the machines of a training that is stored there are part of the key.
 
     Raises:
         StorageError: What `state` names cannot be read.
@@ -80,7 +80,7 @@ def describe_run(
 
 
 def code_version() -> str:
-    """The version of the code that decides the weights: a digest of its sources."""
+    """The version of the training code: a digest of its sources."""
     here = Path(__file__).parent
     return source_digest(here, here.parent / "common")
 
@@ -96,7 +96,7 @@ def train(
     train_params: TrainParams,
     on_epoch: OnEpoch,
 ) -> dict[str, Any]:
-    """Trains the network and saves it with all that is needed to use it.
+    """Trains the network and saves the model.
 
     Args:
         data: Folder of the four IDX files.
@@ -104,12 +104,12 @@ def train(
         out: Folder that receives `model.keras` (uint8 `(n, height, width)` to float32
             probabilities `(n, classes)`, standard Keras layers only), `training.json`, `history.csv`, and
             `performance.json` (measured times, which differ from run to run).
-        state: Folder or `s3://BUCKET/PREFIX` that keeps the state after each epoch until the training
-            has ended. Killed and called again with the same inputs, it goes on from there: to the same
-            weights, unless the kind of processor or GPU has changed, which is then part of the `run_key`.
+        state: Folder or `s3://BUCKET/PREFIX` of the state after each epoch, until the training has ended.
+            After a kill, a call with the same inputs resumes from it, to the same weights, unless the kind
+            of processor or GPU has changed, which is then part of the `run_key`.
         data_params: Shape and statistics of the data.
         model_params: Which network.
-        train_params: How it is trained, where the model's own settings are not wanted.
+        train_params: How it is trained, where not by the model's own settings.
         on_epoch: Called after each epoch with its metrics, seconds and images per second.
 
     Returns:
@@ -152,7 +152,7 @@ def train(
             state=kept,
             machines=run["machines"],
         )
-    except TrainingError:  # going on from there would only end here again
+    except TrainingError:  # resuming from that state would fail again
         TrainingState(kept).remove()
         raise
     model = exported(network, entry.build, shape, settings, model_params.name)
@@ -189,7 +189,7 @@ def _performance(history: list[dict[str, float]]) -> dict[str, Any]:
 
 
 def _go_on_as_begun(machines: list[dict[str, Any]]) -> None:
-    """Gives TensorFlow the threads of the training's last machine, and says what has changed since then."""
+    """Sets the number of threads of the training's last machine, and prints what has changed since then."""
     threads = machines[-1]["threads"]
     if threads != thread_count():
         print(f"going on with {threads} threads, as it began: another number gives other weights")
@@ -205,7 +205,7 @@ def check_validated(validation: Path, version_: str) -> None:
     """Refuses data that did not pass validation, or is not the data that did.
 
     Raises:
-        ValidationError: So it is.
+        ValidationError: Validation failed, or it checked other data.
     """
     verdict = read_json(validation, "validate")
     if verdict["verdict"] != "passed":
