@@ -1,7 +1,7 @@
 """Trains the models in turn, each under its own settings, through the pipeline's own steps.
 
 Writes `docs/leaderboard.md` with its picture (a scaled run: to `outputs/trials`). Stopped and started
-again, it goes on where it was; `rm -r outputs/trials` begins anew.
+again, it goes on where it was; `rm -r outputs/trials` starts again.
 """
 
 from datetime import UTC, datetime
@@ -52,7 +52,7 @@ def trials(models: list[str], seed: int, scale: float) -> list[Trial]:
 
 
 def name_of(trial: Trial) -> str:
-    """As the tables say it."""
+    """The name in the tables."""
     epochs = {None: "", 1: ", 1 epoch"}.get(trial.epochs, f", {trial.epochs} epochs")
     return f"`{trial.model}`{epochs}"
 

@@ -26,7 +26,7 @@ class Clock(keras.callbacks.Callback):  # type: ignore[misc]
     """Seconds of training, without the test after each epoch."""
 
     def on_train_begin(self, logs: Logs = None) -> None:
-        """Starts anew."""
+        """Sets the clock to zero."""
         self.rows: list[tuple[float, float]] = []
         self.seconds = 0.0
 

@@ -31,7 +31,7 @@ CLAIM = 0.9114
 
 @dataclass(frozen=True)
 class Contestant:
-    """A way of training; `model` None is the plain way, `epochs` None the model's own."""
+    """One side of the comparison: a model of the zoo, or a plain Keras script (`model` is None)."""
 
     name: str
     model: str | None = None
@@ -102,7 +102,7 @@ def run(contestant: Contestant, seed: int, out: Path) -> Curve:
 
 
 def speedup(plain: Curve, ours: Curve, accuracy: float) -> float | None:
-    """How many times sooner ours reaches an accuracy: 0 if never, None if the plain way never does."""
+    """How many times sooner ours reaches an accuracy: 0 if never, None if plain Keras never does."""
     plain_seconds, our_seconds = seconds_until(plain, accuracy), seconds_until(ours, accuracy)
     if plain_seconds is None:
         return None
@@ -195,7 +195,7 @@ def main(rounds: int, one: str | None, epochs: int, seed: int, out: Path) -> Non
         for number, of_round in enumerate(curves, 1)
     ]
     text = (
-        f"# The plain way against ours\n\nMade by `make bench-train` on {datetime.now(UTC):%Y-%m-%d}: "
+        f"# Plain Keras against this project\n\nMade by `make bench-train` on {datetime.now(UTC):%Y-%m-%d}: "
         f"{describe_machine()}.\n\n{HOW}\n\n{summary(curves)}\n\n" + "\n\n".join(tables) + "\n"
     )
     print(f"\n{text}")

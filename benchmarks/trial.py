@@ -49,7 +49,7 @@ class Trial:
         return Project(ROOT / "outputs" / "trials" / f"{self.model}-seed{self.seed}{suffix}")
 
     def prepare(self, experiment: str) -> None:
-        """Makes the folder, with the project's parameters but for model, training and experiment."""
+        """Creates the folder, with the project's parameters and the trial's model, training and experiment."""
         root = self.project.root
         root.mkdir(parents=True, exist_ok=True)
         for name in ("data", "data.dvc"):
@@ -78,7 +78,7 @@ class Trial:
         return Result(self)
 
     def _step(self, step: str) -> None:
-        """In a process of its own, so that its peak memory is its own."""
+        """Runs a step in a subprocess, so that its peak memory is measured separately."""
         result = subprocess.run(
             [sys.executable, "-m", "pipeline.cli.main", "step", step],
             cwd=self.project.root,
@@ -88,7 +88,7 @@ class Trial:
         if result.returncode:
             raise PipelineError(
                 f"step {step} of {self.model} ended with {result.returncode}",
-                "mend that, and run the same command again: it goes on from there",
+                "correct that, and run the same command again: it goes on from there",
             )
 
     def _trained(self) -> bool:
@@ -175,12 +175,12 @@ def parent_run(tracker: Tracker, name: str, scale: float = 1) -> Iterator[str]:
 
 
 def reached_after(curve: Curve, seconds: float) -> float | None:
-    """The accuracy of the last epoch that had ended by then, if one had."""
+    """The accuracy after the last epoch that had ended after so many seconds; None if none had."""
     return next((accuracy for at, accuracy in reversed(curve) if at <= seconds), None)
 
 
 def seconds_until(curve: Curve, accuracy: float) -> float | None:
-    """When the first epoch ended that was at least so accurate, if one was."""
+    """The seconds after which an accuracy was first reached; None if never."""
     return next((at for at, reached in curve if reached >= accuracy), None)
 
 

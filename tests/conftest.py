@@ -85,8 +85,8 @@ def made_once(folder: Path) -> Iterator[bool]:
 def trained(subset: Path, shared_folder: Path) -> Project:
     """A project whose pipeline has run. Shared: look, don't touch."""
     root = shared_folder / "trained" / "project"
-    with made_once(root.parent) as mine:
-        if mine:
+    with made_once(root.parent) as is_first:
+        if is_first:
             project = new_project(root, subset)
             assert project.reproduce() == ["validate", "train", "evaluate", "gate", "register"]
             project.git("add", "--all")
@@ -121,8 +121,8 @@ def project(trained: Project, tmp_path: Path) -> Project:
 def registered(trained: Project, shared_folder: Path) -> Path:
     """Folder of the trained project, registered on a server, and of the server's files."""
     folder = shared_folder / "registered"
-    with made_once(folder) as mine:
-        if mine:
+    with made_once(folder) as is_first:
+        if is_first:
             project = without_store(trained, folder / "project")
             (project.root / "mlruns" / "registration.json").unlink()
             (folder / "server").mkdir()

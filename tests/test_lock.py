@@ -3,10 +3,23 @@
 from pathlib import Path
 
 import pytest
+from dvc.dependency import ParamsDependency
+from dvc.repo import Repo
 
-from tests.support.project import Project, new_project
+from tests.support.project import ROOT, Project, new_project
 
 TRACKED = ("dvc.lock", "outputs/evaluate/metrics.json", "mlruns/registration.json")
+
+
+def test_the_committed_lock_is_of_this_code_and_these_parameters():
+    stages = [stage for stage in Repo(str(ROOT)).index.stages if not stage.is_data_source]
+    changed = {
+        stage.addressing: dep.status()
+        for stage in stages
+        for dep in stage.deps
+        if (isinstance(dep, ParamsDependency) or str(dep).startswith("components")) and dep.status()
+    }
+    assert changed == {}, "run `make run`, and commit dvc.lock"
 
 
 @pytest.mark.slow

@@ -90,7 +90,7 @@ _PIPELINE = (
         metavar='"NAME=VALUE ..."',
         help="A candidate of a sweep; may be repeated.",
     ),
-    click.option("--no-cache", is_flag=True, help="Run every step anew."),
+    click.option("--no-cache", is_flag=True, help="Run every step again."),
 )
 _SUBMISSION = (
     *_PIPELINE,

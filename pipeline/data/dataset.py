@@ -149,10 +149,12 @@ def adopt(root: Path, folder: Path) -> dict[str, Any]:
 
 def _measure(folder: Path) -> dict[str, Any]:
     (train, train_labels), (test, test_labels) = (idx.read_split(folder, s) for s in idx.SPLITS)
+    same = "take all four files from one data set"
     if not len(train) or not len(test):
-        raise DataError(f"{folder} has {len(train)} train and {len(test)} test images")
+        raise DataError(f"{folder} has {len(train)} train and {len(test)} test images", same)
     if train.shape[1:] != test.shape[1:]:
-        raise DataError(f"{folder} has train images of {train.shape[1:]} and test images of {test.shape[1:]}")
+        sizes = f"train images of {train.shape[1:]} and test images of {test.shape[1:]}"
+        raise DataError(f"{folder} has {sizes}", same)
     classes = int(max(train_labels.max(), test_labels.max())) + 1
     shares = np.concatenate([np.bincount(y, minlength=classes) / len(y) for y in (train_labels, test_labels)])
     nonzero = [float((images > 0).mean()) for images in (train, test)]

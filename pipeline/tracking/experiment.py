@@ -79,7 +79,7 @@ class Experiment:
             raise TrackingError(
                 f"the runs in {store_folder(self.root)} were made at {found.artifact_location}",
                 "move the project back there, or move its mlruns/ away: `make run` then records the last "
-                "model anew",
+                "model again",
                 f"set {MLFLOW_SETTING} to http://HOST:PORT",
             )
         return str(found.experiment_id)

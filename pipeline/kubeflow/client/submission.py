@@ -48,7 +48,7 @@ def prepare(
         cluster: What to request from the cluster.
         params: `NAME=VALUE` of pipeline arguments or of parameters such as `train.epochs`.
         candidates: Candidates of a sweep; empty for one training.
-        no_cache: Whether every step runs anew.
+        no_cache: Whether every step runs again.
         service_account: Of the pods. None: the server's default.
 
     Raises:

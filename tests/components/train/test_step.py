@@ -20,7 +20,7 @@ from tests.support.training import StoppedError, run, stop_in_epoch_2
 
 
 @pytest.fixture
-def house(subset_params: Params) -> Params:
+def resnet_s_params(subset_params: Params) -> Params:
     """The subset's parameters, for the default model."""
     return subset_params.model_copy(update={"model": ModelParams(name="resnet-s")})
 
@@ -53,7 +53,9 @@ def test_another_seed_gives_other_weights_and_another_key(
     assert other["run_key"] != there["run_key"]
 
 
-def test_the_saved_model_needs_only_keras(trained: Project, subset: Path, house: Params, tmp_path: Path):
+def test_the_saved_model_needs_only_keras(
+    trained: Project, subset: Path, resnet_s_params: Params, tmp_path: Path
+):
     script = (
         "import sys, numpy as np, keras\n"
         "model = keras.models.load_model(sys.argv[1])\n"
@@ -63,7 +65,7 @@ def test_the_saved_model_needs_only_keras(trained: Project, subset: Path, house:
         "assert not {'components', 'pipeline'} & sys.modules.keys()\n"
         "np.save('probabilities.npy', p)"
     )
-    digest = run(subset, tmp_path / "out", house, epochs=1)["weights_digest"]
+    digest = run(subset, tmp_path / "out", resnet_s_params, epochs=1)["weights_digest"]
     saved = tmp_path / "out" / "model.keras"
 
     Project(tmp_path, trained.environment | {"PYTHONPATH": ""}).run(
@@ -77,10 +79,10 @@ def test_the_saved_model_needs_only_keras(trained: Project, subset: Path, house:
 
 
 def test_a_loss_that_is_not_finite_stops_at_that_epoch_and_leaves_no_model(
-    subset: Path, house: Params, tmp_path: Path
+    subset: Path, resnet_s_params: Params, tmp_path: Path
 ):
     with pytest.raises(TrainingError, match="not finite in epoch 1") as stopped:
-        run(subset, tmp_path / "out", house, learning_rate=100.0, l2=1.0, warmup=0.0)
+        run(subset, tmp_path / "out", resnet_s_params, learning_rate=100.0, l2=1.0, warmup=0.0)
 
     assert "train.learning_rate" in stopped.value.hint
     assert not (tmp_path / "out").exists()
