@@ -49,7 +49,7 @@ class Trial:
         return Project(ROOT / "outputs" / "trials" / f"{self.model}-seed{self.seed}{suffix}")
 
     def prepare(self, experiment: str) -> None:
-        """Creates the folder, with the project's parameters and the trial's model, training and experiment."""
+        """Creates the folder with the project's parameters and the trial's model, settings and experiment."""
         root = self.project.root
         root.mkdir(parents=True, exist_ok=True)
         for name in ("data", "data.dvc"):
