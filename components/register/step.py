@@ -57,7 +57,7 @@ def register(
     champion on this data's test set, else `challenger`.
 
     Args:
-        data: Folder of the four IDX files, on which a champion of other data is measured again.
+        data: Folder of the four IDX files, on which a champion of other data is measured anew.
         trained: Folder of the train step.
         evaluated: Folder of the evaluate step.
         gated: Folder of the gate step.

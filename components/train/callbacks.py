@@ -116,7 +116,7 @@ class TrainingState(keras.callbacks.Callback):  # type: ignore[misc]
         try:
             history, _, values = unpack_state(content)
         except DamagedStateError:
-            print(f"the state kept in {self.storage.place(self.name)} is damaged: training starts again")
+            print(f"the state kept in {self.storage.place(self.name)} is damaged: training begins anew")
             return 0
         model.optimizer.build(model.trainable_variables)
         for variable, value in zip(_variables(model), values, strict=True):

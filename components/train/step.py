@@ -127,11 +127,11 @@ def train(
     if images.shape[1:] != (data_params.height, data_params.width):
         raise DataError(
             f"images are {images.shape[1:]}, params.yaml says otherwise",
-            "correct data.height and data.width",
-            "correct data.height and data.width in params.yaml, and submit the run again",
+            "mend data.height and data.width",
+            "mend data.height and data.width in params.yaml, and submit the run again",
         )
 
-    _restore_thread_count(run["machines"])
+    _go_on_as_begun(run["machines"])
     from components.common.saved_model import save_model, weights_digest
     from components.train.callbacks import TrainingState
     from components.train.network import megaflops
@@ -188,16 +188,16 @@ def _performance(history: list[dict[str, float]]) -> dict[str, Any]:
     }
 
 
-def _restore_thread_count(machines: list[dict[str, Any]]) -> None:
+def _go_on_as_begun(machines: list[dict[str, Any]]) -> None:
     """Sets the number of threads of the training's last machine, and prints what has changed since then."""
     threads = machines[-1]["threads"]
     if threads != thread_count():
-        print(f"going on with {threads} threads, as it started: another number gives other weights")
+        print(f"going on with {threads} threads, as it began: another number gives other weights")
         import_tensorflow().config.threading.set_intra_op_parallelism_threads(threads)
     if len(machines) > 1:
         print(
-            "started on another kind of machine: the weights will not be bit for bit those of an "
-            "uninterrupted training (`machines` in training.json)"
+            "begun on another kind of machine: the weights will not be bit for bit those of an undisturbed "
+            "training (`machines` in training.json)"
         )
 
 
@@ -209,7 +209,7 @@ def check_validated(validation: Path, version_: str) -> None:
     """
     verdict = read_json(validation, "validate")
     if verdict["verdict"] != "passed":
-        raise ValidationError(f"the data did not pass validation ({validation})", "correct the data first")
+        raise ValidationError(f"the data did not pass validation ({validation})", "mend the data first")
     if verdict["data_version"] != version_:
         raise ValidationError(
             f"validation saw the data {verdict['data_version']}, this is {version_}",
