@@ -12,7 +12,7 @@ from components.common import idx
 from components.train.precision import resolve
 from components.train.settings import Settings, Shape
 from components.train.zoo import MODELS
-from tests.support.project import Project
+from tests.support.project import ROOT, Project
 
 SHAPE = Shape(28, 28, 10, 0.286, 0.353, 5e-4)
 SETTINGS = replace(MODELS["resnet-s"].settings, epochs=3, batch_size=64, precision="float32")
@@ -138,8 +138,7 @@ def test_two_devices_train_together(subset: Path, tmp_path: Path, trained: Proje
         "network, history = fit_subset(subset, out / 'state', settings, model=model)\n"
         "np.savez(out / 'two.npz', history[-1]['val_accuracy'], *network.get_weights())\n"
     )
-    root = Path(__file__).parents[1]
-    Project(root, trained.environment | {"PYTHONPATH": str(root)}).run(
+    Project(ROOT, trained.environment | {"PYTHONPATH": str(ROOT)}).run(
         sys.executable, "-c", script, str(subset), str(tmp_path), model
     )
 
