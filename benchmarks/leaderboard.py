@@ -141,7 +141,7 @@ def write(results: list[Result], scale: float, out: Path) -> Path:
 Made by `make leaderboard` on {datetime.now(UTC):%Y-%m-%d}: {describe_machine()}.
 
 Every model went through the pipeline's steps (validate, train, evaluate, gate) under its own settings
-(`fashion model show NAME`), with seed {seed}, one after the other.{scaled} `train s` and
+(`fashion zoo show NAME`), with seed {seed}, one after the other.{scaled} `train s` and
 `images/s` are of training alone, `peak MB` is of the training process, `ms/image` the median latency of
 one image in the saved model. Differences below half a point of test accuracy are a tie. The machine's speed
 drifts by 20 to 30 %.

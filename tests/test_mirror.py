@@ -14,7 +14,7 @@ WITHOUT_TESTS: dict[str, str] = {
     "components/validate/params.py": PARAMETERS,
     "pipeline/cli/bucket.py": "tests/pipeline/test_bucket.py runs the command",
     "pipeline/cli/data.py": "tests/pipeline/data run the commands",
-    "pipeline/cli/model.py": "tests/components/train/test_zoo.py runs the commands",
+    "pipeline/cli/zoo.py": "tests/components/train/test_zoo.py runs the commands",
     "pipeline/data/dvc_main.py": "tests/test_lock.py runs it",
     "pipeline/kubeflow/runtime/environment.py": "names only, which tests/infra compares with the manifests",
 }

@@ -12,10 +12,10 @@ from pipeline.cli.bucket import bucket
 from pipeline.cli.data import data
 from pipeline.cli.doctor import doctor
 from pipeline.cli.kubeflow import compile_, run_local, submit
-from pipeline.cli.model import model
 from pipeline.cli.project import gate, params, run, step, summary, ui
 from pipeline.cli.runs import runs
 from pipeline.cli.schedule import schedule
+from pipeline.cli.zoo import zoo
 from pipeline.process import settle_process
 
 EXIT_CODES = "Exit codes: " + ", ".join(f"{code.value} {code.name.lower()}" for code in ExitCode) + "."
@@ -28,7 +28,7 @@ def cli() -> None:
 
 for command in (
     *(run, step, gate, summary, params, ui),
-    *(data, model, bucket),
+    *(data, zoo, bucket),
     *(run_local, compile_, submit, runs, schedule, doctor),
 ):
     cli.add_command(command)

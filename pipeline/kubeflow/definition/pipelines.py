@@ -18,7 +18,7 @@ DESCRIPTIONS = {
     "data_version": "The data's DVC version: a hash that ends in .dir.",
     "remote": "The DVC remote that has it, s3://BUCKET/PREFIX.",
     "code_version": "The code in the image, by a digest; a step refuses to run any other.",
-    "model": "The network: a name of `fashion model list`.",
+    "model": "The network: a name of `fashion zoo list`.",
     "epochs": "Passes over the train images. 0: the model's own number.",
     "seed": "Of weights, split, shuffle and augmentation.",
     "accuracy_min": "The gate: lowest test accuracy.",

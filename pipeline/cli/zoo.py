@@ -1,4 +1,4 @@
-"""The commands `fashion model`."""
+"""The commands `fashion zoo`."""
 
 from pathlib import Path
 
@@ -10,24 +10,24 @@ from pipeline.project import Project, project_root
 
 
 @click.group()
-def model() -> None:
-    """The models that `model.name` in params.yaml can name."""
+def zoo() -> None:
+    """The model zoo: the networks that `model.name` in params.yaml can name."""
 
 
-@model.command("list")
-def model_list() -> None:
+@zoo.command("list")
+def zoo_list() -> None:
     """Prints each model's name and claim."""
     click.echo(tabulate([(name, entry.claim) for name, entry in MODELS.items()], ("model", "claim")))
 
 
-@model.command("show")
+@zoo.command("show")
 @click.argument("name", type=click.Choice(MODEL_NAMES))
 @click.option(
     "--plot",
     type=click.Path(dir_okay=False, path_type=Path),
     help="The drawing's file, .png or .svg. [default: outputs/models/NAME.svg]",
 )
-def model_show(name: str, plot: Path | None) -> None:
+def zoo_show(name: str, plot: Path | None) -> None:
     """Prints a model's settings and layers, and draws its network.
 
     Shapes are of one image. MFLOP are the multiplications and additions of a forward pass, in 10^6.
