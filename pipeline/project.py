@@ -23,11 +23,13 @@ class Project:
         root: The folder of `params.yaml`.
         paths: Paths outside of the root, by `data` or the step that writes there.
         state: Folder or `s3://BUCKET/PREFIX` for the state of an unfinished training, if not below the root.
+        remote: The DVC remote of a pod, where DVC is not.
     """
 
     root: Path
     paths: Mapping[str, Path] = field(default_factory=dict)
     state: str = ""
+    remote: str = ""
 
     @property
     def data(self) -> Path:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.common.errors import counted, first_line
 from components.common.files import data_version, read_json
+from components.common.idx import FILE_NAMES
+from components.common.rules import rules_table
 from components.evaluate.step import evaluate
-from components.gate.step import RuleVerdict, gate, gate_table, verdict_line
+from components.gate.step import all_rules, gate
+from components.ingest.s3 import fetch_version
 from components.register.step import register
+from components.registry.champion import Candidate
 from components.train.step import check_validated, describe_run, train
 from components.validate.step import validate
 from pipeline.data.dataset import DATA_FILE, manifest
+from pipeline.data.dvc_cache import DvcSource
 from pipeline.params import Params
 from pipeline.project import Project
+from pipeline.tracking.user import user
 
 if TYPE_CHECKING:
     from pipeline.tracking.runs import Tracker
@@ -22,8 +30,8 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "validate": ("data", "validate"),
     "train": ("data", "model", "train", "tracking"),
     "evaluate": ("data", "evaluate", "tracking"),
-    "gate": ("gate", "tracking"),
-    "register": ("register", "evaluate", "tracking"),
+    "gate": ("gate", "register", "evaluate", "tracking"),
+    "register": ("register", "gate", "evaluate", "tracking"),
 }
 """The sections of `params.yaml` that a step reads: a change of another section does not run it again."""
 STEP_NAMES = tuple(SECTIONS)
@@ -92,29 +100,47 @@ def _evaluate(project: Project, params: Params) -> str:
 
 def _gate(project: Project, params: Params) -> str:
     tracker = _open_tracker(project, params, chosen=True)
-    result = gate(project.out("evaluate"), project.out("gate"), params.gate)
-    rules = [RuleVerdict(**rule) for rule in result["rules"]]
-    print(gate_table(rules))
+    candidate = _candidate(project, params)
+    result = gate(candidate, project.out("gate"), params.gate, params.register_.model_name)
+    print(rules_table(all_rules(result)))
     _record(tracker, project, "gate")
     tracker.claim(_read_training(project), result["verdict"])
-    return f"gate: {verdict_line(rules)}"
+    return f"gate: {result['sentence']}"
 
 
 def _register(project: Project, params: Params) -> str:
     tracker = _open_tracker(project, params)
     result = register(
-        data=project.data,
-        trained=project.out("train"),
-        evaluated=project.out("evaluate"),
+        candidate=_candidate(project, params),
         gated=project.out("gate"),
         out=project.registration,
         model_name=params.register_.model_name,
-        batch_size=params.evaluate.batch_size,
+        params=params.gate,
         run_id=_record(tracker, project, "gate"),
+        by=user(tracker.uri),
     )
     if not result.registered:
         return f"not registered: {result.reason}"
-    return f"{result.model_name} version {result.version} is {result.alias}: {result.reason}"
+    is_now = f"is {result.alias}" if result.alias else "has no alias"
+    return f"{result.model_name} version {result.version} {is_now}: {result.reason}"
+
+
+def _candidate(project: Project, params: Params) -> Candidate:
+    return Candidate(
+        project.data,
+        project.out("train"),
+        project.out("evaluate"),
+        params.evaluate.batch_size,
+        partial(_fetch_data, project),
+    )
+
+
+def _fetch_data(project: Project, version: str, folder: Path) -> None:
+    """Puts a data version into a folder: from the DVC remote that a pod was given, or by DVC."""
+    if project.remote:
+        fetch_version(folder, version, project.remote)
+    else:
+        DvcSource(project.root, version).fetch(folder, FILE_NAMES)
 
 
 def _open_tracker(project: Project, params: Params, *, chosen: bool = False) -> Tracker:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from components.common.errors import redacted
 from components.common.files import read_json
-from components.gate.step import RuleVerdict, gate_table
+from components.common.rules import rules_table
+from components.gate.step import all_rules
 from components.register.step import outcome_file
 from pipeline.data.dataset import manifest
 from pipeline.git import git_version
@@ -47,12 +48,15 @@ def summarize(project: Project) -> str:
             f"{metrics['accuracy']:.2%} (95 % interval {metrics['accuracy_lower']:.2%}"
             f" to {metrics['accuracy_upper']:.2%})",
         ),
-        ("gate", gate["verdict"]),
+        ("gate", gate["sentence"]),
         ("registry", registry),
-        ("", outcome["reason"] if current else "the last registration was of another model"),
     ]
+    if not current:
+        rows.append(("", "the last registration was of another model"))
+    elif outcome["reason"] != gate["sentence"]:
+        rows.append(("", outcome["reason"]))
     facts = "\n".join(f"{name:<13}  {value}" for name, value in rows)
-    rules = gate_table([RuleVerdict(**rule) for rule in gate["rules"]])
+    rules = rules_table(all_rules(gate))
     return f"{facts}\n\n{rules}\n\n{_next_actions(project, tracker, model_uri)}"
 
 

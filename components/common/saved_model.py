@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.common.errors import SUBMIT_ANEW, PipelineError
+from components.common.files import file_digest
 
 if TYPE_CHECKING:
     import keras
@@ -49,19 +50,32 @@ def save_model(model: keras.Model, path: Path) -> None:
             archive.writestr(zipfile.ZipInfo(name), content)  # dated 1980-01-01
 
 
-def load_model(path: Path, expected_digest: str) -> keras.Model:
+def load_model(path: Path, expected_digest: str, file_sha256: str | None = None) -> keras.Model:
     """Loads a saved model and checks that its weights are those that training recorded.
 
-    Raises:
-        PipelineError: The file is missing or damaged, or holds other weights.
-    """
-    import keras
+    Args:
+        path: A `.keras` file.
+        expected_digest: Digest of its weights.
+        file_sha256: SHA-256 of the file. A file with another one is not opened; loading a model may run code
+            that is in it, even though Keras's safe mode is on.
 
+    Raises:
+        PipelineError: The file is missing or damaged, is not that file, or holds other weights.
+    """
     hint = "run `dvc repro`, which trains it again or takes it from the cache"
     if not path.exists():
         raise PipelineError(f"{path} is missing", hint, SUBMIT_ANEW)
+    found_file = file_digest(path, "sha256")
+    if file_sha256 and found_file != file_sha256:
+        raise PipelineError(
+            f"{path} is the file {found_file[:12]}, recorded is {file_sha256[:12]}: it is not opened",
+            hint,
+            SUBMIT_ANEW,
+        )
+    import keras
+
     try:
-        model = keras.models.load_model(path, compile=False)
+        model = keras.models.load_model(path, compile=False, safe_mode=True)
     except (OSError, ValueError, KeyError) as error:
         raise PipelineError(f"{path} is not a Keras model: {error}", hint, SUBMIT_ANEW) from None
     found = weights_digest(model)

@@ -2,11 +2,12 @@
 
 from pydantic import Field
 
-from components.common.params import Section, Share
+from components.common.params import Share
+from components.registry.params import ComparisonParams
 
 
-class GateParams(Section):
-    """The limits of the gate's rules. A rule with null is not applied."""
+class GateParams(ComparisonParams):
+    """The limits of the gate's rules; those of the comparison are inherited. Null switches a rule off."""
 
     accuracy_min: Share = Field(description="lowest test accuracy", examples=[0.92])
     accuracy_lower_min: Share | None = Field(

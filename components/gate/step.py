@@ -1,14 +1,20 @@
-"""The promotion gate: rules on the metrics of the evaluation. A model passes only if all rules pass."""
+"""The promotion gate: rules on the metrics of the evaluation, then the comparison with the champion.
+
+A model passes only if all rules on its metrics pass. One that passes and beats the champion, by the rules of
+the comparison, becomes champion when it is registered; one that only passes becomes challenger.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from components.common.files import read_json, staged, write_json
+from components.common.files import staged, write_json
+from components.common.rules import RuleVerdict, rules_table, verdict
+from components.registry.champion import Candidate, compare_with_champion, sentence
+from components.registry.comparison import judge_comparison
 
 if TYPE_CHECKING:
     from components.gate.params import GateParams
@@ -31,18 +37,6 @@ RULES = (
     Rule("calibration_error_max", "calibration_error", "<="),
     Rule("model_megabytes_max", "model_megabytes", "<=", math.inf),
 )
-
-
-@dataclass(frozen=True)
-class RuleVerdict:
-    """The result of a rule. `value` is null if the metric is not a finite number; `reason` says so."""
-
-    metric: str
-    value: float | None
-    sign: str
-    bound: float
-    passed: bool
-    reason: str = ""
 
 
 def judge(metrics: Any, params: GateParams) -> list[RuleVerdict]:
@@ -68,63 +62,63 @@ def judge(metrics: Any, params: GateParams) -> list[RuleVerdict]:
     return verdicts
 
 
-def gate(evaluated: Path, out: Path, params: GateParams) -> dict[str, Any]:
-    """Applies the rules to an evaluation and writes the verdict. A rejection is not an error.
+def gate(candidate: Candidate, out: Path, params: GateParams, model_name: str) -> dict[str, Any]:
+    """Judges an evaluated model and writes the verdict. A rejection is not an error.
 
     Args:
-        evaluated: Output folder of the evaluate step, with `evaluation.json`.
+        candidate: The model that the earlier steps trained and evaluated.
         out: Folder for `gate.json` and `gate.md`.
         params: The limits of the rules.
+        model_name: The registered model, whose champion is compared with; the tracking URI is set already.
 
     Returns:
-        The content of `gate.json`: `verdict` (`passed` or `rejected`), weights digest, data version, rules.
+        The content of `gate.json`: `verdict` (`passed` or `rejected`), `sentence`, weights digest, data
+        version, `rules`, and `comparison` (see `compare_with_champion`; null without a champion, or if
+        rejected).
 
     Raises:
         PipelineError: The evaluation is missing or not JSON.
+        TrackingError: The registry cannot be reached.
     """
-    evaluation = read_json(evaluated / "evaluation.json", "evaluate")
-    verdicts = judge(evaluation.get("metrics"), params)
-    result = {
-        "verdict": verdict(verdicts),
-        "weights_digest": evaluation["weights_digest"],
-        "data_version": evaluation["data_version"],
-        "rules": [asdict(rule) for rule in verdicts],
-    }
+    evaluation = candidate.evaluation()
+    passed = verdict(judge(evaluation.get("metrics"), params)) == "passed"
+    comparison = compare_with_champion(candidate, model_name, params) if passed else None
+    result = _result(evaluation, comparison, params)
     with staged(out) as stage:
-        (stage / "gate.md").write_text(
-            f"**{result['verdict']}**\n\n{gate_table(verdicts, 'github')}\n", encoding="utf-8"
-        )
+        table = rules_table(all_rules(result), "github")
+        (stage / "gate.md").write_text(f"**{result['sentence']}**\n\n{table}\n", encoding="utf-8")
         write_json(stage / "gate.json", result)
     return result
 
 
-def verdict(rules: Sequence[RuleVerdict]) -> Literal["passed", "rejected"]:
-    """`passed` if every rule passed."""
-    return "passed" if all(rule.passed for rule in rules) else "rejected"
+def judge_again(
+    evaluation: dict[str, Any], comparison: dict[str, Any] | None, params: GateParams
+) -> dict[str, Any]:
+    """What `gate` returns, from an earlier comparison and other limits; nothing is measured or written."""
+    if comparison and not comparison["error"]:
+        rules = judge_comparison(comparison, params)
+        comparison = comparison | {
+            "rules": [asdict(rule) for rule in rules],
+            "beats": verdict(rules) == "passed",
+        }
+    return _result(evaluation, comparison, params)
 
 
-def verdict_line(rules: Sequence[RuleVerdict]) -> str:
-    """The verdict in one line: `passed`, or `rejected: accuracy 0.9100 < 0.92, …`."""
-    opposite = {">=": "<", "<=": ">"}
-    failures = [
-        f"{rule.metric} {rule.reason or f'{rule.value:.4f} {opposite[rule.sign]} {rule.bound}'}"
-        for rule in rules
-        if not rule.passed
-    ]
-    return f"{verdict(rules)}: {', '.join(failures)}" if failures else verdict(rules)
+def _result(
+    evaluation: dict[str, Any], comparison: dict[str, Any] | None, params: GateParams
+) -> dict[str, Any]:
+    rules = judge(evaluation.get("metrics"), params)
+    return {
+        "verdict": verdict(rules),
+        "sentence": sentence(rules, comparison),
+        "weights_digest": evaluation["weights_digest"],
+        "data_version": evaluation["data_version"],
+        "rules": [asdict(rule) for rule in rules],
+        "comparison": comparison,
+    }
 
 
-def gate_table(rules: Sequence[RuleVerdict], style: str = "simple") -> str:
-    """A text table of the rules."""
-    from tabulate import tabulate
-
-    rows = [
-        (
-            rule.metric,
-            "?" if rule.value is None else f"{rule.value:.4f}",
-            f"{rule.sign} {rule.bound}",
-            " ".join(["passed" if rule.passed else "rejected", rule.reason]).strip(),
-        )
-        for rule in rules
-    ]
-    return tabulate(rows, ("rule", "value", "bound", "verdict"), tablefmt=style, disable_numparse=True)
+def all_rules(result: dict[str, Any]) -> list[RuleVerdict]:
+    """The rules in the content of `gate.json`, of the metrics and of the comparison."""
+    comparison = result["comparison"] or {}
+    return [RuleVerdict(**rule) for rule in (*result["rules"], *comparison.get("rules", ()))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,13 +17,15 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
-def log_model(client: MlflowClient, trained: Path, digest: str, run_id: str, data: Path) -> tuple[str, str]:
+def log_model(
+    client: MlflowClient, trained: Path, training: dict[str, Any], run_id: str, data: Path
+) -> tuple[str, str]:
     """Logs a model to its run, in the run's own experiment.
 
     Args:
         client: Client of the server; the tracking URI is set already.
         trained: Folder of the train step.
-        digest: Digest of the weights that the model must have.
+        training: Content of its `training.json`.
         run_id: The run.
         data: Folder of the four IDX files, of which two images become the model's example.
 
@@ -40,7 +43,8 @@ def log_model(client: MlflowClient, trained: Path, digest: str, run_id: str, dat
     from mlflow.types import Schema, TensorSpec
 
     keras.utils.disable_interactive_logging()  # MLflow predicts the example, with a bar
-    model = load_model(trained / "model.keras", digest)
+    digest, file = training["weights_digest"], trained / "model.keras"
+    model = load_model(file, digest, training["model_sha256"])
     _, height, width = model.input_shape
     signature = ModelSignature(
         inputs=Schema([TensorSpec(np.dtype("uint8"), (-1, height, width))]),
@@ -63,6 +67,7 @@ def log_model(client: MlflowClient, trained: Path, digest: str, run_id: str, dat
             model_id=logged.model_id,
             flavor=_KerasFlavor,
             keras_model=model,
+            file=file,
             signature=signature,
             input_example=images[:2],
             pip_requirements=[
@@ -85,8 +90,9 @@ class _KerasFlavor:
     """`mlflow.keras`, which in MLflow 3.17 writes the input example into a folder that it makes later."""
 
     @staticmethod
-    def save_model(path: str, keras_model: keras.Model, **options: Any) -> None:
+    def save_model(path: str, keras_model: keras.Model, file: Path, **options: Any) -> None:
         import mlflow
 
         Path(path).mkdir(parents=True)
         mlflow.keras.save_model(keras_model, path, **options)
+        shutil.copyfile(file, Path(path) / "data" / "model.keras")  # the bytes whose digest is known

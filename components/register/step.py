@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from components.common.errors import (
     MLFLOW_SETTING,
@@ -14,22 +15,37 @@ from components.common.errors import (
     first_line,
 )
 from components.common.files import content_key, data_version, read_json, write_json
-from components.register.champion import assign_alias
 from components.register.logged_model import log_model
+from components.register.promotion import promote
+from components.registry.champion import Candidate, compare_with, sentence
+from components.registry.predictions import keep_predictions
+from components.registry.registry import (
+    COMPARISON_TAG,
+    DATA_TAG,
+    FILE_TAG,
+    GATE_TAG,
+    LOST_TAG,
+    SENTENCE_TAG,
+    TASK_TAG,
+    WEIGHTS_TAG,
+    Registry,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
+    from components.registry.params import ComparisonParams
 
 RUN_TAG = "run_id"
 """The current run of a version whose first run was deleted: MLflow cannot change a version's run."""
-GIT_TAGS = {"mlflow.source.git.commit", "git.dirty"}
+RUN_TAGS = {"mlflow.source.git.commit", "git.dirty", "mlflow.user"}
+"""Tags of the run that the version gets, too."""
 
 
 @dataclass(frozen=True)
 class Registration:
-    """The outcome of a registration. `version` and `alias` are null for a rejected model."""
+    """The outcome of a registration. `version` is null for a rejected model, `alias` if it has none."""
 
     registered: bool
     reason: str
@@ -42,31 +58,29 @@ class Registration:
 
 def register(
     *,
-    data: Path,
-    trained: Path,
-    evaluated: Path,
+    candidate: Candidate,
     gated: Path,
     out: Path,
     model_name: str,
-    batch_size: int,
+    params: ComparisonParams,
     run_id: str,
+    by: str,
 ) -> Registration:
-    """Registers the model as a version if the gate passed, and sets the alias of the version.
+    """Registers the model as a version if the gate passed, and sets the aliases of the registered model.
 
-    The same weights are registered once. The version becomes `champion` if it is at least as accurate as the
-    champion on this data's test set, else `challenger`.
+    The same weights are registered once. The version becomes `champion` if the gate says that it beats the
+    champion; if another model is champion by now, it is compared with that one.
 
     Args:
-        data: Folder of the four IDX files, on which a champion of other data is measured anew.
-        trained: Folder of the train step.
-        evaluated: Folder of the evaluate step.
+        candidate: The model that the earlier steps trained and evaluated.
         gated: Folder of the gate step.
         out: The JSON file that receives what the inputs decide: whether which weights are registered as which
             model. The outcome, which depends on the registry, too, goes to `outcome_file(out)`.
         model_name: The registered model.
-        batch_size: Images per prediction when a champion of other data is measured.
+        params: The limits of the comparison.
         run_id: The MLflow run of this model, whose commit the version bears too; the tracking URI
             is set already.
+        by: The user, for the history.
 
     Raises:
         PipelineError: Model, evaluation and gate are not of the same weights.
@@ -75,62 +89,53 @@ def register(
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
-    training = read_json(trained / "training.json", "train")
-    evaluation = read_json(evaluated / "evaluation.json", "evaluate")
-    verdict = read_json(gated / "gate.json", "gate")
-    digest = training["weights_digest"]
-    if not digest == evaluation["weights_digest"] == verdict["weights_digest"]:
+    training = read_json(candidate.trained / "training.json", "train")
+    evaluation = candidate.evaluation()
+    gate = read_json(gated / "gate.json", "gate")
+    digest = training[WEIGHTS_TAG]
+    if not digest == evaluation[WEIGHTS_TAG] == gate[WEIGHTS_TAG]:
         raise PipelineError(
             "model, evaluation and gate are not of the same weights", "run `dvc repro`", SUBMIT_ANEW
         )
-    if not verdict["data_version"] == evaluation["data_version"] == data_version(data):
+    if not gate["data_version"] == evaluation["data_version"] == data_version(candidate.data):
         raise PipelineError("the gate judged other data than this", "run `dvc repro`", SUBMIT_ANEW)
     client = MlflowClient()
+    registry = Registry(client, model_name)
     try:
         found = find_version(client, model_name, digest)
-        if found and found.tags.get("gate") != verdict["verdict"]:
-            client.set_model_version_tag(model_name, found.version, "gate", verdict["verdict"])
-        if verdict["verdict"] != "passed":
-            failed = ", ".join(rule["metric"] for rule in verdict["rules"] if not rule["passed"])
-            reason = f"the gate rejected it: {failed}"
+        if found:
+            registry.set_tags(found, {GATE_TAG: gate["verdict"]})
+        if gate["verdict"] != "passed":
+            reason = gate["sentence"]
             if found:
-                reason += f"; it is version {found.version} since an earlier gate, and keeps its alias"
+                registry.reconcile()
+                reason += f"; it is version {found.version} since an earlier gate"
             return _write(out, Registration(False, reason, digest, run_id, model_name))
         if found is None:
-            source, model_id = log_model(client, trained, digest, run_id, data)
-            made = _create_version(
-                client,
-                model_name,
-                source=source,
-                model_id=model_id,
-                run_id=run_id,
-                tags={
-                    "weights_digest": digest,
-                    "data_version": evaluation["data_version"],
-                    "test_accuracy": repr(evaluation["metrics"]["accuracy"]),
-                    "gate": verdict["verdict"],
-                    "task": content_key(evaluation["task"]),
-                    **{
-                        tag: value
-                        for tag, value in client.get_run(run_id).data.tags.items()
-                        if tag in GIT_TAGS
-                    },
-                },
-            )
-            # Logging takes time: if another registration was faster, its version is kept.
-            found = find_version(client, model_name, digest) or made
-            if found.version != made.version:
-                client.delete_model_version(model_name, made.version)
-        elif found.run_id != run_id and found.tags.get(RUN_TAG) != run_id:
-            client.set_model_version_tag(model_name, found.version, RUN_TAG, run_id)
-        alias, reason = assign_alias(client, found, evaluation, data, batch_size)
+            found = _create_version(registry, candidate, training, gate, run_id)
+        elif found.run_id != run_id:
+            registry.set_tags(found, {RUN_TAG: run_id})
+
+        def compare(champion: ModelVersion) -> tuple[dict[str, Any], str]:
+            """The gate's comparison, if this is the champion that it was made with; else a new one."""
+            known = gate["comparison"]
+            if not known or known["error"] or known["champion"][WEIGHTS_TAG] != champion.tags[WEIGHTS_TAG]:
+                known = compare_with(client, candidate, champion, params)
+            return known, sentence([], known)
+
+        comparison, reason = promote(registry, found, compare, gate["sentence"], by)
+        if comparison:
+            registry.set_tags(found, {COMPARISON_TAG: json.dumps(comparison), SENTENCE_TAG: reason})
+        state = registry.reconcile()
     except MlflowException as error:
         raise TrackingError(
             f"the registry refused or did not answer: {first_line(error)}",
             "check the server and MLFLOW_TRACKING_URI, then run the same command again",
             f"check the server and {MLFLOW_SETTING}, then submit the run again",
         ) from error
-    return _write(out, Registration(True, reason, digest, run_id, model_name, int(found.version), alias))
+    number = int(found.version)
+    alias = next((alias for alias, holder in state.aliases.items() if holder == number), None)
+    return _write(out, Registration(True, reason, digest, run_id, model_name, number, alias))
 
 
 def outcome_file(registration: Path) -> Path:
@@ -165,13 +170,29 @@ def find_version(client: MlflowClient, model_name: str, weights_digest: str) -> 
 
 
 def _create_version(
-    client: MlflowClient, name: str, *, source: str, model_id: str, run_id: str, tags: dict[str, str]
+    registry: Registry, candidate: Candidate, training: dict[str, Any], gate: dict[str, Any], run_id: str
 ) -> ModelVersion:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        client.create_registered_model(name)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
-    return client.create_model_version(name, source, run_id, tags=tags, model_id=model_id)
+    """Logs the model and registers it. If another process was faster, its version is kept."""
+    client, evaluation = registry.client, candidate.evaluation()
+    metrics, digest = evaluation["metrics"], training[WEIGHTS_TAG]
+    source, model_id = log_model(client, candidate.trained, training, run_id, candidate.data)
+    tags = {
+        WEIGHTS_TAG: digest,
+        FILE_TAG: training[FILE_TAG],
+        DATA_TAG: evaluation["data_version"],
+        TASK_TAG: content_key(evaluation["task"]),
+        **{f"test_{name}": repr(metrics[name]) for name in ("accuracy", "accuracy_lower", "accuracy_upper")},
+        GATE_TAG: gate["verdict"],
+        COMPARISON_TAG: json.dumps(gate["comparison"]),
+        SENTENCE_TAG: gate["sentence"],
+        **{tag: value for tag, value in client.get_run(run_id).data.tags.items() if tag in RUN_TAGS},
+    }
+    made = registry.create_version(source, run_id, model_id, tags)
+    first = find_version(client, registry.name, digest) or made
+    for version in registry.read().versions.values():
+        if version.tags.get(WEIGHTS_TAG) == digest and int(version.version) > int(first.version):
+            registry.delete(version)  # made at the same moment, by this process or another one
+        elif version.tags.get(WEIGHTS_TAG) == digest and int(version.version) < int(first.version):
+            registry.set_tags(version, {LOST_TAG: "true"})
+    keep_predictions(client, first, evaluation["data_version"], candidate.predicted())
+    return first

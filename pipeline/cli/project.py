@@ -8,7 +8,8 @@ from tabulate import tabulate
 
 from components.common.errors import ExitCode
 from components.common.files import read_json
-from components.gate.step import gate_table, judge, verdict
+from components.common.rules import rules_table
+from components.gate.step import all_rules, judge_again
 from components.train.zoo import MODELS
 from pipeline.cli.data import obtain_data
 from pipeline.data.dataset import run_dvc
@@ -49,13 +50,14 @@ def step(name: str) -> None:
 @click.command()
 @click.option("--strict", is_flag=True, help="Exit 1 when the model is rejected.")
 def gate(strict: bool) -> None:
-    """Judges the evaluated model by the rules in params.yaml, and writes nothing."""
+    """Judges the last run's figures by the rules in params.yaml, and writes nothing."""
     project = Project(project_root())
     evaluation = read_json(project.out("evaluate") / "evaluation.json", "evaluate")
-    rules = judge(evaluation.get("metrics"), project.params().gate)
-    click.echo(gate_table(rules))
-    click.echo(f"gate: {verdict(rules)}")
-    if strict and verdict(rules) != "passed":
+    last = read_json(project.out("gate") / "gate.json", "gate")
+    result = judge_again(evaluation, last["comparison"], project.params().gate)
+    click.echo(rules_table(all_rules(result)))
+    click.echo(f"gate: {result['sentence']}")
+    if strict and result["verdict"] != "passed":
         sys.exit(ExitCode.FAILED)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from components.common.files import read_json
-from components.register.champion import CHAMPION
 from components.register.step import find_version
+from components.registry.history import CHAMPION
 from pipeline.project import Project
 
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ The files that the steps write are the source. `record` brings a run in line wit
 before: a repeated step adds nothing, and a lost store is filled again.
 """
 
-import getpass
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +31,7 @@ from pipeline.tracking.recording import (
     record_metrics,
 )
 from pipeline.tracking.store import RUN_ID
+from pipeline.tracking.user import system_user
 
 RUN_KEY, WEIGHTS = "run_key", "weights_digest"
 PIPELINE_RUN_TAG = "kubeflow_run."
@@ -229,7 +229,7 @@ class Tracker(Experiment):
         model = description["params"]["model"]["name"]
         tags = {
             RUN_KEY: description[RUN_KEY],
-            "mlflow.user": _user(),
+            "mlflow.user": system_user(),
             "mlflow.source.name": "fashion step train",
             "mlflow.source.type": "LOCAL",
         }
@@ -241,10 +241,3 @@ class Tracker(Experiment):
         return self.client.create_run(
             self.experiment_id, tags=tags, run_name=f"{model}-{description[RUN_KEY][:8]}"
         )
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have no name
-        return "unknown"

@@ -44,6 +44,8 @@ def subset_settings() -> dict[str, Any]:
         "accuracy_min": 0.5,
         "worst_recall_min": 0.0,
         "model_megabytes_max": settings["gate"]["model_megabytes_max"],
+        "max_regression": settings["gate"]["max_regression"],
+        "require_significant": False,
     }
     settings["gate"] = (
         dict.fromkeys(settings["gate"]) | low

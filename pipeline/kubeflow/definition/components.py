@@ -133,17 +133,19 @@ def evaluate(
 def gate(
     code_version: str,
     params: str,
+    remote: str,
+    data: Input[Dataset],
     validation: Input[Artifact],
     trained: Input[Model],
     evaluation: Input[Artifact],
     verdict: Output[Artifact],
     table: Output[Markdown],
 ) -> bool:
-    """Judges the evaluated model; returns whether it passed."""
+    """Judges the evaluated model, and compares it with the champion; returns whether it passed."""
     from pipeline.kubeflow.runtime import artifacts, entrypoint
 
-    inputs = {"validate": validation, "train": trained, "evaluate": evaluation}
-    entrypoint.run("gate", code_version, params, **inputs, gate=verdict)
+    inputs = {"data": data, "validate": validation, "train": trained, "evaluate": evaluation}
+    entrypoint.run("gate", code_version, params, remote, **inputs, gate=verdict)
     return artifacts.fill_verdict(verdict, table)
 
 

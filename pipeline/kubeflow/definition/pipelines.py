@@ -133,16 +133,16 @@ def _add_tasks(cluster: Cluster, arguments: dict[str, Any]) -> None:
         evaluate = add(steps.evaluate, params=params["evaluate"], data=data, **upstream)
         evaluation = evaluate.outputs["evaluation"]
         # Gate and registration are never taken from the cache: the registry may have changed since.
-        gate = add(steps.gate, cached=False, params=params["gate"], evaluation=evaluation, **upstream)
+        judged = {"data": data, "evaluation": evaluation, **upstream}
+        remote = arguments["remote"]
+        gate = add(steps.gate, cached=False, params=params["gate"], remote=remote, **judged)
         with dsl.If(gate.outputs["Output"] == True, name="passed"):  # noqa: E712 - a channel, not a bool
             add(
                 steps.register,
                 cached=False,
                 params=params["register"],
-                data=data,
-                evaluation=evaluation,
                 verdict=gate.outputs["verdict"],
-                **upstream,
+                **judged,
             )
 
 

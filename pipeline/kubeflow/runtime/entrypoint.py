@@ -27,20 +27,22 @@ NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 """The file that holds the pod's namespace."""
 
 
-def run(step: str, code: str, params: str, **artifacts: dsl.Artifact) -> None:
+def run(step: str, code: str, params: str, remote: str = "", **artifacts: dsl.Artifact) -> None:
     """Runs one of the steps `STEP_NAMES`.
 
     Args:
         step: The step.
         code: Version of the code that the pipeline run was submitted for.
         params: The step's parameters, JSON of `step_parameters`.
+        remote: The DVC remote, for a step that may need other data, too.
         artifacts: What the step reads and writes, by the step that writes it; the data is `data`.
     """
     checked, candidate = params_from_json(params)
     with status_kept(f"{step} {candidate}".strip(), code) as lines, tempfile.TemporaryDirectory() as root:
         check_tracking_server()
         places = {name: Path(artifact.path) for name, artifact in artifacts.items()}
-        project = Project(Path(root), places, f"{os.environ[STATE_URL].rstrip('/')}/checkpoints")
+        state = f"{os.environ[STATE_URL].rstrip('/')}/checkpoints"
+        project = Project(Path(root), places, state, remote)
         lines.append(run_step(step, project, checked))
 
 
