@@ -18,7 +18,7 @@ from components.common.files import content_key, data_version, read_json, write_
 from components.register.logged_model import log_model
 from components.register.promotion import promote
 from components.registry.champion import Candidate, compare_with, sentence
-from components.registry.predictions import keep_predictions
+from components.registry.predictions import has_files, keep_predictions
 from components.registry.registry import (
     COMPARISON_TAG,
     DATA_TAG,
@@ -152,21 +152,9 @@ def _write(out: Path, outcome: Registration) -> Registration:
 
 def find_version(client: MlflowClient, model_name: str, weights_digest: str) -> ModelVersion | None:
     """The version with these weights, if its files still exist."""
-    import mlflow
-    from mlflow.exceptions import MlflowException
-
     found = client.search_model_versions(f"name = '{model_name}' and tag.weights_digest = '{weights_digest}'")
-    for candidate in sorted(found, key=lambda v: int(v.version)):
-        try:
-            uri = client.get_model_version_download_uri(model_name, candidate.version)
-            if mlflow.artifacts.list_artifacts(artifact_uri=uri, tracking_uri=client.tracking_uri):
-                return candidate
-        except FileNotFoundError:
-            continue
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                raise  # an error of the server does not mean that the files are lost
-    return None
+    candidates = sorted(found, key=lambda version: int(version.version))
+    return next((version for version in candidates if has_files(client, version)), None)
 
 
 def _create_version(

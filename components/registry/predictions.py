@@ -80,6 +80,24 @@ def fetch_model(client: MlflowClient, version: ModelVersion, folder: Path) -> Pa
     return Path(artifacts(client, version).download_artifacts("data/model.keras", str(folder)))
 
 
+def has_files(client: MlflowClient, version: ModelVersion) -> bool:
+    """Whether the files of a version still exist.
+
+    Raises:
+        MlflowException: The server does not answer.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return bool(artifacts(client, version).list_artifacts())
+    except FileNotFoundError:
+        return False
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise  # an error of the server does not mean that the files are lost
+        return False
+
+
 def artifacts(client: MlflowClient, version: ModelVersion) -> ArtifactRepository:
     """The artifacts of a version."""
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository

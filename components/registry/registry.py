@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
@@ -37,6 +37,11 @@ class Snapshot:
     aliases: dict[str, int]
     state: State
 
+    def after(self, entry: Entry) -> State:
+        """What would follow if this entry were added to the history."""
+        entry = replace(entry, after=self.state.head, number=self.state.head + 1)
+        return derive(_decisive(self.versions.values()), [*self.state.entries, entry])
+
 
 class Registry:
     """A registered model, and its history: a registered model whose name ends with `.history`.
@@ -54,16 +59,11 @@ class Registry:
         # The history first: the versions that it names are then among the versions, unless they were deleted.
         entries = [_entry(version) for version in self._search(self.history)]
         found = self._search(self.name)
-        versions = [
-            Version(int(v.version), v.tags.get(WEIGHTS_TAG, ""), v.tags.get(GATE_TAG) == "passed")
-            for v in found
-            if LOST_TAG not in v.tags
-        ]
         aliases: dict[str, int] = {}
         with ignoring(MISSING):
             model = self.client.get_registered_model(self.name)
             aliases = {alias: int(number) for alias, number in model.aliases.items()}
-        state = derive(versions, entries, aliases.get(CHAMPION))
+        state = derive(_decisive(found), entries, aliases.get(CHAMPION))
         return Snapshot({int(v.version): v for v in found}, aliases, state)
 
     def add(self, entry: Entry) -> bool:
@@ -152,6 +152,15 @@ class Registry:
             token = page.token
             if not token:
                 return sorted(found, key=lambda version: int(version.version))
+
+
+def _decisive(versions: Iterable[ModelVersion]) -> list[Version]:
+    """What decides about the champion, of each version that has its files."""
+    return [
+        Version(int(v.version), v.tags.get(WEIGHTS_TAG, ""), v.tags.get(GATE_TAG) == "passed")
+        for v in versions
+        if LOST_TAG not in v.tags
+    ]
 
 
 def _entry(version: ModelVersion) -> Entry:

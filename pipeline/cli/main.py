@@ -12,6 +12,7 @@ from pipeline.cli.bucket import bucket
 from pipeline.cli.data import data
 from pipeline.cli.doctor import doctor
 from pipeline.cli.kubeflow import compile_, run_local, submit
+from pipeline.cli.models import models, promote, rollback
 from pipeline.cli.project import gate, params, run, step, summary, ui
 from pipeline.cli.runs import runs
 from pipeline.cli.schedule import schedule
@@ -28,6 +29,7 @@ def cli() -> None:
 
 for command in (
     *(run, step, gate, summary, params, ui),
+    *(models, promote, rollback),
     *(data, zoo, bucket),
     *(run_local, compile_, submit, runs, schedule, doctor),
 ):

@@ -91,6 +91,14 @@ def refusals() -> Iterator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError, RequestException) as error:
+        if getattr(error, "error_code", "") == "PERMISSION_DENIED":
+            raise TrackingError(
+                "the MLflow server does not permit this user to do that",
+                "ask its administrator for the permission EDIT: on the experiment, the registered model, and "
+                "its history, the registered model whose name ends with .history",
+                "give the user in the Secret fashion-storage the permission EDIT: on the experiment, the "
+                "registered model, and its history, the registered model whose name ends with .history",
+            ) from error
         raise TrackingError(
             f"MLflow refused or did not answer: {first_line(error)}",
             "check the server and MLFLOW_TRACKING_URI; running the same command again goes on from here",

@@ -57,6 +57,16 @@ def record_history(client: MlflowClient, run_id: str, path: Path, measured: list
         client.log_batch(run_id, metrics=missing[start : start + 900])
 
 
+def comparison_metrics(comparison: dict[str, Any] | None) -> dict[str, float]:
+    """The figures of a comparison with the champion, as metrics; none without a champion."""
+    if not comparison or comparison["error"]:
+        return {}
+    names = ("difference", "difference_low", "difference_high", "mcnemar_p", "recall_drop")
+    return {"champion_accuracy": comparison["champion_accuracy"]} | {
+        f"champion_{name}": comparison[name] for name in names
+    }
+
+
 def record_metrics(client: MlflowClient, run: Run, metrics: dict[str, float]) -> None:
     """Logs the metrics of which the run has another value, or none."""
     now = int(time.time() * 1000)

@@ -22,6 +22,7 @@ from pipeline.git import git_version
 from pipeline.tracking.artifacts import artifact_faults, check_artifacts
 from pipeline.tracking.experiment import Experiment, refusals
 from pipeline.tracking.recording import (
+    comparison_metrics,
     epoch_metrics,
     flatten,
     log_dataset,
@@ -194,7 +195,8 @@ class Tracker(Experiment):
                 metrics |= read_performance(folders.evaluate, training[WEIGHTS])
                 record_metrics(self.client, run, metrics)
             if gate:
-                tags["gate"] = gate["verdict"]
+                tags |= {"gate": gate["verdict"], "verdict": gate["sentence"]}
+                record_metrics(self.client, run, comparison_metrics(gate["comparison"]))
             for step in ("validate", "train", "evaluate", "gate"):
                 folder = getattr(folders, step)
                 if folder:

@@ -44,7 +44,7 @@ def fill_evaluation(folder: dsl.Artifact, metrics: dsl.Metrics, matrix: dsl.Clas
 def fill_verdict(folder: dsl.Artifact, table: dsl.Markdown) -> bool:
     """The table of the gate's rules. Returns whether the model passed."""
     gate = read_json(Path(folder.path) / "gate.json", "gate")
-    folder.metadata |= {name: gate[name] for name in ("verdict", "weights_digest")}
+    folder.metadata |= {name: gate[name] for name in ("verdict", "sentence", "weights_digest")}
     shutil.copy(Path(folder.path) / "gate.md", table.path)
     return bool(gate["verdict"] == "passed")
 
