@@ -100,7 +100,7 @@ def _evaluate(project: Project, params: Params) -> str:
 
 def _gate(project: Project, params: Params) -> str:
     tracker = _open_tracker(project, params, chosen=True)
-    candidate = _candidate(project, params)
+    candidate = candidate_of(project, params)
     result = gate(candidate, project.out("gate"), params.gate, params.register_.model_name)
     print(rules_table(all_rules(result)))
     _record(tracker, project, "gate")
@@ -111,7 +111,7 @@ def _gate(project: Project, params: Params) -> str:
 def _register(project: Project, params: Params) -> str:
     tracker = _open_tracker(project, params)
     result = register(
-        candidate=_candidate(project, params),
+        candidate=candidate_of(project, params),
         gated=project.out("gate"),
         out=project.registration,
         model_name=params.register_.model_name,
@@ -125,7 +125,8 @@ def _register(project: Project, params: Params) -> str:
     return f"{result.model_name} version {result.version} {is_now}: {result.reason}"
 
 
-def _candidate(project: Project, params: Params) -> Candidate:
+def candidate_of(project: Project, params: Params) -> Candidate:
+    """The trained and evaluated model of a project."""
     return Candidate(
         project.data,
         project.out("train"),

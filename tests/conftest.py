@@ -2,10 +2,12 @@
 
 import os
 import shutil
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import mlflow
 import numpy as np
 import pytest
 from filelock import FileLock
@@ -13,8 +15,10 @@ from mlflow import MlflowClient
 
 from components.common import idx
 from components.ingest.step import check
+from components.registry.registry import Registry
 from pipeline import params as parameters
 from pipeline.data.dataset import manifest
+from pipeline.tracking.settings import configure_mlflow
 from tests.support.mlflow_server import Server, serving
 from tests.support.project import (
     ROOT,
@@ -159,6 +163,24 @@ def mlflow_server(registered: Path, tmp_path: Path) -> Iterator[Server]:
     shutil.copytree(registered / "server", tmp_path / "server")
     with serving(tmp_path / "server") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def registry_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server for tests that each have a registered model of their own."""
+    with serving(tmp_path_factory.mktemp("registry")) as server:
+        yield server
+
+
+@pytest.fixture
+def registry(
+    registry_server: Server, restored_environment: None, monkeypatch: pytest.MonkeyPatch
+) -> Registry:
+    """A registered model without versions, on a real server."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", registry_server.url)
+    configure_mlflow()
+    mlflow.set_tracking_uri(registry_server.url)
+    return Registry(MlflowClient(), f"model-{uuid.uuid4().hex[:8]}")
 
 
 @pytest.fixture

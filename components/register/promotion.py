@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from components.registry.history import Entry
-from components.registry.registry import SENTENCE_TAG, WEIGHTS_TAG, Registry
+from components.registry.registry import DENIED, SENTENCE_TAG, WEIGHTS_TAG, Registry
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -35,6 +35,8 @@ def promote(
     Returns:
         The comparison with the champion, if there was one, and the reason in a sentence.
     """
+    from mlflow.exceptions import MlflowException
+
     number = int(version.version)
     comparison: Comparison | None = None
     while True:
@@ -58,5 +60,14 @@ def promote(
             reason=reason,
             by=by,
         )
-        if registry.add(entry):
+        try:
+            counts = registry.add(entry)
+        except MlflowException as error:
+            if error.error_code != DENIED:
+                raise
+            return comparison, (
+                f"{reason}; it stays challenger, since {by} may not write to {registry.history}: "
+                f"`fashion promote {number} --reason …`, by somebody who may, makes it champion"
+            )
+        if counts:
             return comparison, reason

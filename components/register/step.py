@@ -7,13 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.common.errors import (
-    MLFLOW_SETTING,
-    SUBMIT_ANEW,
-    PipelineError,
-    TrackingError,
-    first_line,
-)
+from components.common.errors import SUBMIT_ANEW, PipelineError
 from components.common.files import content_key, data_version, read_json, write_json
 from components.register.logged_model import log_model
 from components.register.promotion import promote
@@ -29,6 +23,7 @@ from components.registry.registry import (
     TASK_TAG,
     WEIGHTS_TAG,
     Registry,
+    refusal,
 )
 
 if TYPE_CHECKING:
@@ -128,11 +123,7 @@ def register(
             registry.set_tags(found, {COMPARISON_TAG: json.dumps(comparison), SENTENCE_TAG: reason})
         state = registry.reconcile()
     except MlflowException as error:
-        raise TrackingError(
-            f"the registry refused or did not answer: {first_line(error)}",
-            "check the server and MLFLOW_TRACKING_URI, then run the same command again",
-            f"check the server and {MLFLOW_SETTING}, then submit the run again",
-        ) from error
+        raise refusal(error) from error
     number = int(found.version)
     alias = next((alias for alias, holder in state.aliases.items() if holder == number), None)
     return _write(out, Registration(True, reason, digest, run_id, model_name, number, alias))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from components.common import idx
-from components.common.errors import first_line
+from components.common.errors import PipelineError, first_line
 from components.common.files import data_version, read_json, write_json
 from components.common.saved_model import load_model, predict
 from components.common.tensorflow import import_tensorflow
@@ -43,8 +43,7 @@ def predicted_by(
         batch_size: Images per prediction.
 
     Raises:
-        PipelineError: The model's file is missing, damaged or of other weights.
-        MlflowException: The model's files cannot be had.
+        PipelineError: The model's file cannot be had, is damaged or of other weights.
     """
     digest, of_data = version.tags[WEIGHTS_TAG], data_version(data)
     images, labels = idx.read_split(data, "test", len(classes))
@@ -76,8 +75,18 @@ def keep_predictions(client: MlflowClient, version: ModelVersion, of_data: str, 
 
 
 def fetch_model(client: MlflowClient, version: ModelVersion, folder: Path) -> Path:
-    """Downloads the `.keras` file of a version into a folder."""
-    return Path(artifacts(client, version).download_artifacts("data/model.keras", str(folder)))
+    """Downloads the `.keras` file of a version into a folder.
+
+    Raises:
+        PipelineError: It cannot be had.
+    """
+    try:
+        return Path(artifacts(client, version).download_artifacts("data/model.keras", str(folder)))
+    except Exception as error:  # each kind of artifact store has errors of its own
+        raise PipelineError(
+            f"the model file of version {version.version} cannot be had: {first_line(error)}",
+            "`fashion models` lists the versions; `fashion promote` makes another one champion",
+        ) from error
 
 
 def has_files(client: MlflowClient, version: ModelVersion) -> bool:

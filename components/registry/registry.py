@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from components.common.errors import TrackingError
+from components.common.errors import MLFLOW_SETTING, TrackingError, first_line
 from components.registry.history import CHALLENGER, CHAMPION, Entry, State, Version, derive
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-MISSING, EXISTS = "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS"
+MISSING, EXISTS, DENIED = "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS", "PERMISSION_DENIED"
 CONFLICTS = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "BAD_REQUEST")
 """What MLflow 3.17 answers if its database refuses a write because of another one at the same moment."""
 ROUNDS = 50
@@ -152,6 +152,23 @@ class Registry:
             token = page.token
             if not token:
                 return sorted(found, key=lambda version: int(version.version))
+
+
+def refusal(error: Exception) -> TrackingError:
+    """What to tell the user of an error of MLflow, its database or its connection."""
+    if getattr(error, "error_code", "") == DENIED:
+        return TrackingError(
+            "the MLflow server does not permit this user to do that",
+            "ask its administrator for the permission EDIT: on the experiment, the registered model, and "
+            "its history, the registered model whose name ends with .history",
+            "give the user in the Secret fashion-storage the permission EDIT: on the experiment, the "
+            "registered model, and its history, the registered model whose name ends with .history",
+        )
+    return TrackingError(
+        f"MLflow refused or did not answer: {first_line(error)}",
+        "check the server and MLFLOW_TRACKING_URI; running the same command again goes on from here",
+        f"check the server and {MLFLOW_SETTING}, then submit the run again",
+    )
 
 
 def _decisive(versions: Iterable[ModelVersion]) -> list[Version]:

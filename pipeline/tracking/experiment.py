@@ -10,7 +10,8 @@ from mlflow.exceptions import MlflowException
 from requests import RequestException
 from sqlalchemy.exc import SQLAlchemyError
 
-from components.common.errors import MLFLOW_SETTING, TrackingError, first_line
+from components.common.errors import MLFLOW_SETTING, TrackingError
+from components.registry.registry import refusal
 from pipeline.tracking.store import is_embedded, open_store, sqlite_file, store_folder
 
 TAGS = {"mlflow.experimentKind": "custom_model_development"}
@@ -91,16 +92,4 @@ def refusals() -> Iterator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError, RequestException) as error:
-        if getattr(error, "error_code", "") == "PERMISSION_DENIED":
-            raise TrackingError(
-                "the MLflow server does not permit this user to do that",
-                "ask its administrator for the permission EDIT: on the experiment, the registered model, and "
-                "its history, the registered model whose name ends with .history",
-                "give the user in the Secret fashion-storage the permission EDIT: on the experiment, the "
-                "registered model, and its history, the registered model whose name ends with .history",
-            ) from error
-        raise TrackingError(
-            f"MLflow refused or did not answer: {first_line(error)}",
-            "check the server and MLFLOW_TRACKING_URI; running the same command again goes on from here",
-            f"check the server and {MLFLOW_SETTING}, then submit the run again",
-        ) from error
+        raise refusal(error) from error

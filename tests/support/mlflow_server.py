@@ -29,6 +29,7 @@ def serving(
     artifacts: str = "",
     environment: Mapping[str, str] | None = None,
     wrapper: Sequence[str] = (),
+    options: Sequence[str] = (),
 ) -> Iterator[Server]:
     """A real MLflow server on the files of a folder, which also serves the artifacts.
 
@@ -37,12 +38,13 @@ def serving(
         artifacts: Where it keeps the artifacts; by default in the folder.
         environment: Variables of its own.
         wrapper: A command that runs the server's.
+        options: Options of its own.
     """
     port = free_port()
     command = [*wrapper, sys.executable, "-m", "mlflow", "server"]
     command += ["--host", "127.0.0.1", "--port", str(port)]
     command += ["--backend-store-uri", f"sqlite:///{folder}/server.db", "--workers", "1"]
-    command += ["--artifacts-destination", artifacts or str(folder / "served"), "--serve-artifacts"]
+    command += ["--artifacts-destination", artifacts or str(folder / "served"), "--serve-artifacts", *options]
     variables = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"} | dict(environment or {})
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(command, env=variables, stdout=log, stderr=log, start_new_session=True)

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from components.common.errors import PipelineError
+from components.common.rules import verdict
 from components.gate.params import GateParams
-from components.gate.step import gate, judge, verdict
-from tests.support.project import Project
+from components.gate.step import gate, judge, judge_again
+from components.registry.champion import Candidate
+from tests.support.project import MODEL, Project
 
 PARAMS = GateParams(
     accuracy_min=0.92,
@@ -18,6 +20,9 @@ PARAMS = GateParams(
     worst_recall_min=0.7,
     calibration_error_max=0.1,
     model_megabytes_max=2.0,
+    max_regression=0.0,
+    max_recall_drop=None,
+    require_significant=False,
 )
 GOOD: dict[str, Any] = {
     "accuracy": 0.93,
@@ -77,15 +82,19 @@ def test_without_metrics_every_rule_rejects(metrics: Any):
 
 
 def test_a_rule_set_to_null_is_not_applied_but_accuracy_always_is():
-    only = GateParams(
-        accuracy_min=0.92,
-        accuracy_lower_min=None,
-        worst_recall_min=None,
-        calibration_error_max=None,
-        model_megabytes_max=None,
-    )
+    others = ("accuracy_lower_min", "worst_recall_min", "calibration_error_max", "model_megabytes_max")
+    only = PARAMS.model_copy(update=dict.fromkeys(others))
 
     assert [rule.metric for rule in judge(GOOD, only)] == ["accuracy"]
+
+
+def judge_in(folder: Path) -> dict[str, Any]:
+    """Judges the evaluation in a folder; the registry is not reached."""
+
+    def no_data(version: str, _: Path) -> None:
+        raise AssertionError(version)
+
+    return gate(Candidate(folder, folder, folder, 1, no_data), folder / "gate", PARAMS, MODEL)
 
 
 def write_evaluation(folder: Path, metrics: dict[str, Any]) -> None:
@@ -96,7 +105,7 @@ def write_evaluation(folder: Path, metrics: dict[str, Any]) -> None:
 def test_the_verdict_is_written_for_machines_and_people(tmp_path: Path):
     write_evaluation(tmp_path, GOOD | {"accuracy": 0.9})
 
-    result = gate(tmp_path, tmp_path / "gate", PARAMS)
+    result = judge_in(tmp_path)
 
     written = json.loads((tmp_path / "gate" / "gate.json").read_text())
     assert written == result
@@ -114,10 +123,31 @@ def test_the_verdict_is_written_for_machines_and_people(tmp_path: Path):
     )
 
 
+@pytest.mark.parametrize(("max_regression", "beats"), [(0.01, True), (0.0099, False)])
+def test_an_earlier_comparison_is_judged_by_other_limits(max_regression: float, beats: bool):
+    figures = {
+        "champion": {"version": 3},
+        "error": "",
+        "images": 100,
+        **{"accuracy": 0.93, "champion_accuracy": 0.94, "difference": -0.01, "changed": 5},
+        **{"difference_low": -0.03, "difference_high": 0.01, "mcnemar_p": 1.0},
+        **{"recall_drop": 0.1, "recall_drop_class": "Shirt", "rules": [], "beats": False, "old_data": None},
+    }
+    params = PARAMS.model_copy(update={"max_regression": max_regression})
+
+    result = judge_again({"weights_digest": "w", "data_version": "d", "metrics": GOOD}, figures, params)
+
+    assert result["verdict"] == "passed"
+    assert result["comparison"]["beats"] is beats
+    assert result["sentence"].startswith(
+        "passed, and beats champion 3" if beats else "passed, but does not beat champion 3"
+    )
+
+
 def test_a_nan_in_the_file_is_written_as_null_and_rejected(tmp_path: Path):
     write_evaluation(tmp_path, GOOD | {"accuracy": math.nan})
 
-    assert gate(tmp_path, tmp_path / "gate", PARAMS)["verdict"] == "rejected"
+    assert judge_in(tmp_path)["verdict"] == "rejected"
     assert json.loads((tmp_path / "gate" / "gate.json").read_text())["rules"][0]["value"] is None
 
 
@@ -129,7 +159,7 @@ def test_a_missing_or_broken_evaluation_is_an_error_and_leaves_no_verdict(
         (tmp_path / "evaluation.json").write_text(content)
 
     with pytest.raises(PipelineError, match=r"evaluation.json"):
-        gate(tmp_path, tmp_path / "gate", PARAMS)
+        judge_in(tmp_path)
 
     assert not (tmp_path / "gate").exists()
 

@@ -7,7 +7,8 @@ import pytest
 from mlflow import MlflowClient
 
 from components.register import step as register
-from pipeline import params as parameters
+from pipeline.project import Project as ProjectPaths
+from pipeline.steps import candidate_of
 from pipeline.tracking.store import open_store
 from tests.support.mlflow_server import runs, versions
 from tests.support.project import MODEL, Project
@@ -97,15 +98,15 @@ def test_a_version_of_the_same_weights_that_is_made_meanwhile_stays_the_only_one
     monkeypatch.setattr(register, "log_model", log_model)
     outputs = served.root / "outputs"
 
+    paths = ProjectPaths(served.root)
     result = register.register(
-        data=served.root / "data",
-        trained=outputs / "train",
-        evaluated=outputs / "evaluate",
+        candidate=candidate_of(paths, paths.params()),
         gated=outputs / "gate",
         out=tmp_path / "registration.json",
         model_name=MODEL,
-        batch_size=parameters.load(served.root / "params.yaml").evaluate.batch_size,
+        params=paths.params().gate,
         run_id=first.run_id,
+        by="a test",
     )
 
     assert versions(client) == [result.version]
