@@ -23,7 +23,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "train": ("data", "model", "train", "tracking"),
     "evaluate": ("data", "evaluate", "tracking"),
     "gate": ("gate", "tracking"),
-    "register": ("register", "evaluate", "tracking"),
+    "register": ("register", "card", "evaluate", "tracking"),
 }
 """The sections of `params.yaml` that a step reads: a change of another section does not run it again."""
 STEP_NAMES = tuple(SECTIONS)
