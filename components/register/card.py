@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,15 +11,19 @@ from components.common import idx
 from components.common.errors import SUBMIT_ANEW, PipelineError
 from components.common.files import read_json, staged
 from components.common.performance import read_performance
-from components.common.report import data_uri, figure, image_grid, png, render, render_markdown
+from components.common.report import data_uri, render, render_markdown
+from components.register.card_pictures import (
+    calibration_plot,
+    confused_images,
+    read_predictions,
+    wilson_interval,
+)
 
 if TYPE_CHECKING:
     from components.register.params import CardParams
 
-BINS = 10
-"""Bins of confidence in the calibration plot."""
-PAIRS, EXAMPLES = 5, 6
-"""Confused pairs of classes, and test images shown of each."""
+PAIRS = 5
+"""Confused pairs of classes that the card shows."""
 DESCRIPTION_LENGTH = 1500
 HERE = Path(__file__).parent
 
@@ -68,7 +71,7 @@ def write_card(
         pictures = {
             name: (evaluated / name).read_bytes() for name in ("training_curves.png", "confusion_matrix.png")
         }
-        predictions = _read_predictions(evaluated / "predictions.csv", list(evaluation["classes"]))
+        predictions = read_predictions(evaluated / "predictions.csv", list(evaluation["classes"]))
     except FileNotFoundError as error:
         raise PipelineError(
             f"{error.filename} is missing", "run `fashion step evaluate`, or `dvc repro` for all", SUBMIT_ANEW
@@ -76,8 +79,8 @@ def write_card(
     images, _ = idx.read_split(data, "test")
     confusions = worst_confusions(evaluation)
     for pair in confusions:
-        pictures[pair["picture"]] = _examples(pair, images, *predictions)
-    pictures["calibration.png"] = _calibration_plot(*predictions)
+        pictures[pair["picture"]] = confused_images(images, predictions, *pair["pair"])
+    pictures["calibration.png"] = calibration_plot(predictions)
     facts = {
         "name": model_name,
         "version": version,
@@ -110,7 +113,7 @@ def class_table(evaluation: dict[str, Any]) -> list[dict[str, Any]]:
     return [
         {
             "name": name,
-            "interval": _interval(evaluation["confusion_matrix"][row][row], figures["images"])
+            "interval": wilson_interval(evaluation["confusion_matrix"][row][row], figures["images"])
             if figures["images"]
             else None,
             **figures,
@@ -138,71 +141,3 @@ def worst_confusions(evaluation: dict[str, Any]) -> list[dict[str, Any]]:
         for place, (actual, predicted) in enumerate(pairs, 1)
         if errors[actual, predicted]
     ]
-
-
-def _read_predictions(path: Path, classes: list[str]) -> tuple[np.ndarray[Any, Any], ...]:
-    """Numbers of the true and of the predicted class, and the confidence, of each test image."""
-    numbers = {name: number for number, name in enumerate(classes)}
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    return (
-        np.array([numbers[row["actual"]] for row in rows]),
-        np.array([numbers[row["predicted"]] for row in rows]),
-        np.array([float(row["confidence"]) for row in rows]),
-    )
-
-
-def _examples(
-    pair: dict[str, Any],
-    images: idx.Bytes,
-    actual: np.ndarray[Any, Any],
-    predicted: np.ndarray[Any, Any],
-    confidence: np.ndarray[Any, Any],
-) -> bytes:
-    """The most confident errors of a pair, with the image's number in the test set and the confidence."""
-    wrong = np.flatnonzero((actual == pair["pair"][0]) & (predicted == pair["pair"][1]))
-    wrong = wrong[np.argsort(-confidence[wrong], kind="stable")][:EXAMPLES]
-    captions = [f"{i}: {confidence[i]:.0%}" for i in wrong]
-    return image_grid(images[wrong], captions, columns=EXAMPLES)
-
-
-def _calibration_plot(
-    actual: np.ndarray[Any, Any], predicted: np.ndarray[Any, Any], confidence: np.ndarray[Any, Any]
-) -> bytes:
-    """Reliability diagram: accuracy against confidence, above the number of images in each bin."""
-    right = actual == predicted
-    place = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)  # open below, as the error's
-    used = [np.flatnonzero(place == number) for number in np.unique(place)]
-    accuracy = np.array([right[rows].mean() for rows in used])
-    intervals = np.array([_interval(int(right[rows].sum()), len(rows)) for rows in used])
-    drawing = figure(6, 5)
-    upper, lower = drawing.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    upper.plot([0, 1], [0, 1], "--", color="gray", label="perfect calibration")
-    upper.errorbar(
-        [confidence[rows].mean() for rows in used],
-        accuracy,
-        yerr=np.abs(intervals.T - accuracy),
-        fmt="o-",
-        capsize=3,
-        label="this model, 95 % intervals",
-    )
-    upper.set_ylabel("accuracy")
-    upper.set_ylim(-0.02, 1.02)
-    upper.grid(alpha=0.3)
-    upper.legend(frameon=False)
-    counts = np.bincount(place, minlength=BINS)
-    bars = lower.bar((np.arange(BINS) + 0.5) / BINS, counts, width=0.9 / BINS)
-    lower.bar_label(bars, fmt="{:,.0f}", fontsize=7)
-    lower.margins(y=0.25)
-    lower.set_xlim(0, 1)
-    lower.set_xlabel("confidence: the probability of the predicted class")
-    lower.set_ylabel("test images")
-    return png(drawing)
-
-
-def _interval(right: int, count: int) -> tuple[float, float]:
-    """The 95 % Wilson interval of a share."""
-    from scipy.stats import binomtest
-
-    interval = binomtest(right, count).proportion_ci(0.95, method="wilson")
-    return float(interval.low), float(interval.high)
