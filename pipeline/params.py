@@ -18,7 +18,7 @@ from components.common.errors import ParameterError
 from components.common.params import DataParams, Section
 from components.evaluate.params import EvaluateParams
 from components.gate.params import GateParams
-from components.register.params import RegisterParams
+from components.register.params import CardParams, RegisterParams
 from components.train.params import ModelParams, TrainParams, settings_of
 from components.train.zoo import MODELS
 from components.validate.params import ValidateParams
@@ -40,6 +40,7 @@ class Params(Section):
     evaluate: EvaluateParams = Field(description="how the model is measured")
     gate: GateParams = Field(description="rules of promotion")
     register_: RegisterParams = Field(alias="register", description="the model registry")
+    card: CardParams = Field(description="what the model card says of model and data, beside measurements")
     tracking: TrackingParams = Field(description="where runs are recorded")
 
     @model_validator(mode="after")

@@ -31,7 +31,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "train": ("data", "model", "train", "tracking"),
     "evaluate": ("data", "evaluate", "tracking"),
     "gate": ("gate", "register", "evaluate", "tracking"),
-    "register": ("register", "gate", "evaluate", "tracking"),
+    "register": ("register", "card", "gate", "evaluate", "tracking"),
 }
 """The sections of `params.yaml` that a step reads: a change of another section does not run it again."""
 STEP_NAMES = tuple(SECTIONS)
@@ -112,10 +112,12 @@ def _register(project: Project, params: Params) -> str:
     tracker = _open_tracker(project, params)
     result = register(
         candidate=candidate_of(project, params),
+        validated=project.out("validate"),
         gated=project.out("gate"),
         out=project.registration,
         model_name=params.register_.model_name,
         params=params.gate,
+        card=params.card,
         run_id=_record(tracker, project, "gate"),
         by=user(tracker.uri),
     )

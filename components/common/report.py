@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,16 +20,36 @@ DPI = 100
 
 def render(template: Path, **values: Any) -> str:
     """Renders a Jinja template, which may extend `base.html.j2` of this folder. Text is escaped."""
+    return _render(template, values)
+
+
+def render_markdown(template: Path, **values: Any) -> str:
+    """Renders a Jinja template of Markdown. Values become one line of plain text, in a table's cell too."""
+    return _render(template, values, _escape_markdown)
+
+
+def _render(template: Path, values: dict[str, Any], finalize: Callable[[Any], Any] | None = None) -> str:
     import jinja2
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader([template.parent, Path(__file__).parent]),
         autoescape=True,
+        finalize=finalize,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     return environment.get_template(template.name).render(**values)
+
+
+def _escape_markdown(value: Any) -> Any:
+    from markupsafe import Markup
+
+    if not isinstance(value, str) or isinstance(value, Markup):  # the latter is a macro's Markdown
+        return value
+    line = re.sub(r"&(?=#?\w+;)", "&amp;", " ".join(value.split()))
+    line = re.sub(r"<(?=[A-Za-z/!?])", "&lt;", line)  # elsewhere it starts no tag
+    return Markup(re.sub(r"([\\`*\[\]|])", r"\\\1", line))  # noqa: S704 (escaped here)
 
 
 def data_uri(png: bytes) -> str:

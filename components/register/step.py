@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from components.common.errors import SUBMIT_ANEW, PipelineError
-from components.common.files import content_key, data_version, read_json, write_json
+from components.common.files import content_key, data_version, files_digest, read_json, write_json
+from components.register.card import write_card
 from components.register.logged_model import log_model
 from components.register.promotion import promote
 from components.registry.champion import Candidate, compare_with, sentence
-from components.registry.predictions import has_files, keep_predictions
+from components.registry.predictions import artifacts, has_files, keep_predictions
 from components.registry.registry import (
+    CARD_FOLDER,
+    CARD_TAG,
     COMPARISON_TAG,
     DATA_TAG,
     FILE_TAG,
@@ -30,11 +34,13 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
+    from components.register.params import CardParams
     from components.registry.params import ComparisonParams
 
 RUN_TAG = "run_id"
 """The current run of a version whose first run was deleted: MLflow cannot change a version's run."""
-RUN_TAGS = {"mlflow.source.git.commit", "git.dirty", "mlflow.user"}
+COMMIT_TAG, DIRTY_TAG = "mlflow.source.git.commit", "git.dirty"
+RUN_TAGS = {COMMIT_TAG, DIRTY_TAG, "mlflow.user"}
 """Tags of the run that the version gets, too."""
 
 
@@ -54,10 +60,12 @@ class Registration:
 def register(
     *,
     candidate: Candidate,
+    validated: Path,
     gated: Path,
     out: Path,
     model_name: str,
     params: ComparisonParams,
+    card: CardParams,
     run_id: str,
     by: str,
 ) -> Registration:
@@ -68,11 +76,13 @@ def register(
 
     Args:
         candidate: The model that the earlier steps trained and evaluated.
+        validated: Folder of the validate step, for the model card.
         gated: Folder of the gate step.
         out: The JSON file that receives what the inputs decide: whether which weights are registered as which
             model. The outcome, which depends on the registry, too, goes to `outcome_file(out)`.
         model_name: The registered model.
         params: The limits of the comparison.
+        card: What the model card says beside measurements.
         run_id: The MLflow run of this model, whose commit the version bears too; the tracking URI
             is set already.
         by: The user, for the history.
@@ -121,12 +131,45 @@ def register(
         comparison, reason = promote(registry, found, compare, gate["sentence"], by)
         if comparison:
             registry.set_tags(found, {COMPARISON_TAG: json.dumps(comparison), SENTENCE_TAG: reason})
+        if CARD_TAG not in found.tags:
+            gate |= {"comparison": comparison, "sentence": reason}
+            _add_card(registry, found, candidate, validated, gate, card)
         state = registry.reconcile()
     except MlflowException as error:
         raise refusal(error) from error
     number = int(found.version)
     alias = next((alias for alias, holder in state.aliases.items() if holder == number), None)
     return _write(out, Registration(True, reason, digest, run_id, model_name, number, alias))
+
+
+def _add_card(
+    registry: Registry,
+    version: ModelVersion,
+    candidate: Candidate,
+    validated: Path,
+    gate: dict[str, Any],
+    params: CardParams,
+) -> None:
+    """Keeps the model card with the version, and in short as its description."""
+    with TemporaryDirectory() as name:
+        folder = Path(name) / CARD_FOLDER
+        description = write_card(
+            folder,
+            data=candidate.data,
+            validated=validated,
+            trained=candidate.trained,
+            evaluated=candidate.evaluated,
+            gate=gate,
+            params=params,
+            model_name=registry.name,
+            version=int(version.version),
+            commit=version.tags.get(COMMIT_TAG, ""),
+            uncommitted=version.tags.get(DIRTY_TAG) == "true",
+            run_id=version.run_id,
+        )
+        artifacts(registry.client, version).log_artifacts(str(folder), CARD_FOLDER)
+        registry.client.update_model_version(registry.name, version.version, description)
+        registry.set_tags(version, {CARD_TAG: files_digest(sorted(folder.iterdir()), folder)})
 
 
 def outcome_file(registration: Path) -> Path:

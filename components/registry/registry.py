@@ -25,6 +25,8 @@ WEIGHTS_TAG, FILE_TAG, DATA_TAG, TASK_TAG = "weights_digest", "model_sha256", "d
 """Tags of a version: its weights, its `.keras` file, its data, and a digest of its image size and classes."""
 GATE_TAG, COMPARISON_TAG, SENTENCE_TAG = "gate", "comparison", "verdict"
 """Tags of a version: the gate's verdict; the comparison with the champion of then (JSON); both in words."""
+CARD_FOLDER, CARD_TAG = "card", "card"
+"""Where the model card is among the version's artifacts, and the tag with its digest."""
 LOST_TAG = "files_lost"
 """Tag of a version whose files are gone: its weights are registered again as another version."""
 

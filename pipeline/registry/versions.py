@@ -12,16 +12,21 @@ from components.common.files import read_json
 from components.register.step import find_version
 from components.registry.history import CHAMPION, Entry
 from components.registry.predictions import artifacts, has_files
-from components.registry.registry import DATA_TAG, GATE_TAG, SENTENCE_TAG, WEIGHTS_TAG, Registry, Snapshot
+from components.registry.registry import (
+    CARD_FOLDER,
+    DATA_TAG,
+    GATE_TAG,
+    SENTENCE_TAG,
+    WEIGHTS_TAG,
+    Registry,
+    Snapshot,
+)
 from pipeline.project import Project
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
     from pipeline.tracking.runs import Tracker
-
-CARD_FOLDER = "card"
-"""Of the artifacts of a version."""
 
 
 def open_registry(root: Path, name: str) -> Registry:

@@ -48,6 +48,9 @@ def test_the_projects_own_parameters_are_accepted():
         ("gate", "worst_recall_min", 1.2, ["gate.worst_recall_min", "<= 1", "null"]),
         ("data", "classes", ["a", "a"], ["data.classes", "distinct"]),
         ("register", "model_name", "a/b", ["register.model_name"]),
+        ("card", "limits", "  \n", ["card.limits", "at least 1 character", "what it is not for"]),
+        ("card", "data_licence", None, ["card.data_licence", "write text", "for example MIT"]),
+        ("card", "purpose", "any", ["card.purpose is not a parameter"]),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(section: str, name: str, value: Any, says: list[str]):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.common.report import class_sheet, data_uri, image_grid, render
+from components.common.report import class_sheet, data_uri, image_grid, render, render_markdown
 
 IMAGES = np.arange(5 * 4 * 6, dtype=np.uint8).reshape(5, 4, 6)
 
@@ -38,3 +38,21 @@ def test_text_of_a_page_is_escaped_and_a_missing_value_is_an_error(tmp_path: Pat
     )
     with pytest.raises(jinja2.UndefinedError):
         render(tmp_path / "page.j2", text="a")
+
+
+def test_a_value_in_markdown_is_one_line_of_text_and_a_macro_is_markdown(tmp_path: Path):
+    (tmp_path / "page.j2").write_text(
+        "{% macro bold(x) %}**{{ x }}** |{% endmacro %}{{ bold(text) }} {{ 1 }}"
+    )
+
+    pages = [
+        render_markdown(tmp_path / "page.j2", text=text)
+        for text in ("a\n\n| b", "<b> 1 < 2 & 3", "&lt; a*b_c", "[x](y) `z` \\")
+    ]
+
+    assert pages == [
+        "**a \\| b** | 1",
+        "**&lt;b> 1 < 2 & 3** | 1",
+        "**&amp;lt; a\\*b_c** | 1",
+        "**\\[x\\](y) \\`z\\` \\\\** | 1",
+    ]

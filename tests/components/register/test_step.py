@@ -101,10 +101,12 @@ def test_a_version_of_the_same_weights_that_is_made_meanwhile_stays_the_only_one
     paths = ProjectPaths(served.root)
     result = register.register(
         candidate=candidate_of(paths, paths.params()),
+        validated=outputs / "validate",
         gated=outputs / "gate",
         out=tmp_path / "registration.json",
         model_name=MODEL,
         params=paths.params().gate,
+        card=paths.params().card,
         run_id=first.run_id,
         by="a test",
     )
