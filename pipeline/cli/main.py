@@ -13,6 +13,7 @@ from pipeline.cli.data import data
 from pipeline.cli.doctor import doctor
 from pipeline.cli.kubeflow import compile_, run_local, submit
 from pipeline.cli.project import gate, params, run, step, summary, ui
+from pipeline.cli.reproduce import reproduce
 from pipeline.cli.runs import runs
 from pipeline.cli.schedule import schedule
 from pipeline.cli.zoo import zoo
@@ -29,6 +30,7 @@ def cli() -> None:
 for command in (
     *(run, step, gate, summary, params, ui),
     *(data, zoo, bucket),
+    reproduce,
     *(run_local, compile_, submit, runs, schedule, doctor),
 ):
     cli.add_command(command)
