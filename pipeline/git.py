@@ -87,7 +87,7 @@ def worktree(root: Path, commit: str, folder: Path, keep: bool = False) -> Itera
     Args:
         root: A folder in the repository.
         commit: The commit; the worktree's HEAD is detached, so no branch changes.
-        folder: The worktree's folder; git creates it.
+        folder: The worktree's folder, which must not exist.
         keep: Do not remove the worktree.
 
     Yields:
@@ -95,6 +95,7 @@ def worktree(root: Path, commit: str, folder: Path, keep: bool = False) -> Itera
 
     Raises:
         PipelineError: The repository does not have the commit, or git cannot check it out.
+        OSError: The folder exists, or cannot be created.
     """
     found = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}^{{commit}}")
     if found.returncode:
@@ -103,6 +104,7 @@ def worktree(root: Path, commit: str, folder: Path, keep: bool = False) -> Itera
             "fetch it: `git fetch --all`, in a shallow clone `git fetch --unshallow`",
         )
     inside = _git(root, "rev-parse", "--show-prefix").stdout.strip()
+    folder.mkdir(parents=True)
     add = ("worktree", "add", "--quiet", "--detach", str(folder), found.stdout.strip())
     try:
         result = _git(root, "-c", f"core.hooksPath={os.devnull}", *add)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from components.common.tensorflow import tensorflow_version
 from components.ingest.sources import FolderSource, Source, SourceError
 from components.ingest.step import ingest
 from components.register.step import RUN_TAG
-from components.train.machine import THREADS, this_machine
+from components.train.machine import THREADS
 from pipeline.data.dataset import DATA_FILE, manifest
 from pipeline.data.dvc_cache import DvcSource
 from pipeline.git import is_repository, worktree
@@ -33,7 +34,12 @@ if TYPE_CHECKING:
 
 Difference = tuple[str, str, str]
 """The name of an input, its value in the recorded training, and its value now."""
-CODE_VERSION = "from components.train.step import code_version; print(code_version())"
+PRINT_CODE_AND_MACHINE = """
+import json
+from components.train.machine import this_machine
+from components.train.step import code_version
+print(json.dumps({"code_version": code_version(), "machine": this_machine()}))
+"""
 
 
 @dataclass(frozen=True)
@@ -84,21 +90,22 @@ def reproduce(project: Project, version: int, say: Callable[[str], None], keep: 
     say(f"{name} version {version}: {settings['model']['name']}, commit {commit[:12]}")
     say(f"data {recorded['data_version']}")
     threads = recorded["machines"][0]["threads"]
-    machine = {"first_epoch": 1} | this_machine() | {"threads": threads}
-    libraries = {"keras": installed("keras"), "tensorflow": tensorflow_version()}
     folder = project.root / "build" / f"version-{version}-{uuid.uuid4().hex[:8]}"
     with worktree(project.root, commit, folder, keep) as root:
         copy = Project(root)
-        _check_code(root, registered, recorded["code_version"])
-        for what, before, now in differences(
-            recorded, {**recorded, "libraries": libraries, "machines": [machine]}
-        ):
-            say(f"warning: the weights may differ, {what} was {before or 'absent'} and is {now or 'absent'}")
+        here = json.loads(_run(root, threads, "-c", PRINT_CODE_AND_MACHINE, capture=True))
+        _check_code(registered, recorded["code_version"], here["code_version"])
+        expected = recorded | {
+            "libraries": {"keras": installed("keras"), "tensorflow": tensorflow_version()},
+            "machines": [{"first_epoch": 1} | here["machine"]],
+        }
+        for what, before, now in differences(recorded, expected):
+            say(f"warning: the weights may differ: {what} was {before or 'absent'} and is {now or 'absent'}")
         _bring_data(project, copy, recorded["data_version"], say)
         _write_params(root / "params.yaml", settings)
         for step in ("validate", "train"):
             say(f"{step}, with the code of the commit:")
-            _run(root, "fashion_pipeline.py", "step", step, threads=threads)
+            _run(root, threads, "fashion_pipeline.py", "step", step)
         made = read_json(copy.out("train") / "training.json", "train")
     return Reproduction(version, recorded, made, folder if keep else None)
 
@@ -115,9 +122,9 @@ def differences(recorded: dict[str, Any], made: dict[str, Any]) -> list[Differen
 def _inputs(training: dict[str, Any]) -> dict[str, str]:
     from pipeline.tracking.recording import flatten
 
-    inputs = {name: training[name] for name in ("data_version", "code_version", "params", "libraries")}
+    versions = {name: training[name] for name in ("data_version", "code_version")} | training["libraries"]
     machines = {f"machine from epoch {each['first_epoch']}": each for each in training["machines"]}
-    return flatten(inputs | machines)
+    return flatten(versions | training["params"] | machines)
 
 
 def _find(project: Project, name: str, version: int) -> ModelVersion:
@@ -183,13 +190,13 @@ def _training(registered: ModelVersion) -> dict[str, Any]:
     return training
 
 
-def _check_code(root: Path, registered: ModelVersion, recorded: str) -> None:
+def _check_code(registered: ModelVersion, recorded: str, committed: str) -> None:
     """Refuses a commit whose training code did not train the version.
 
     Other uncommitted changes do no harm: parameters and data are recorded. An experiment (`dvc exp run -S`)
     always has some.
     """
-    if _run(root, "-c", CODE_VERSION, capture=True) != recorded:
+    if committed != recorded:
         changed = registered.tags.get("git.dirty") == "true"
         raise PipelineError(
             f"version {registered.version} was not trained by the training code of its commit"
@@ -212,8 +219,8 @@ def _bring_data(project: Project, copy: Project, version: str, say: Callable[[st
             source.fetch(stage, FILE_NAMES)
     except SourceError as error:
         raise DataError(
-            f"the data {version}, which its commit's data.dvc does not describe, cannot be had: {error}",
-            "bring it to DVC's remote or cache: `fashion data push`, where it is",
+            f"the data {version}, which data.dvc of the commit does not describe, is missing: {error}",
+            "`fashion data push` on the machine that has it, with the same DVC remote as here",
         ) from None
 
 
@@ -233,24 +240,22 @@ def _write_params(path: Path, recorded: dict[str, Any]) -> None:
     yaml.dump(content, path)
 
 
-def _run(root: Path, *arguments: str, threads: int | None = None, capture: bool = False) -> str:
+def _run(root: Path, threads: int, *arguments: str, capture: bool = False) -> str:
     """Runs Python with the code of a worktree, and returns what it prints if that is captured.
 
-    The user's MLflow is left out of its environment. A session of its own: Ctrl-C ends it here, since its own
-    message would promise that the same command goes on.
+    The user's MLflow is not in its environment. It has a session of its own, so that Ctrl-C does not reach it,
+    at which it would print that the same command continues: it is killed instead.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "FASHION_"))}
-    if threads:
-        kept[THREADS] = str(threads)
     result = subprocess.run(
         [sys.executable, *arguments],
         cwd=root,
-        env=kept | {"PYTHONPATH": str(root)},
+        env=kept | {"PYTHONPATH": str(root), THREADS: str(threads)},
         stdout=subprocess.PIPE if capture else None,
         encoding="utf-8",
         check=False,
         start_new_session=True,
     )
     if result.returncode:
-        raise TrainingError("the code of the commit failed", "the reason is printed above")
-    return (result.stdout or "").strip()
+        raise TrainingError("the code of the version's commit failed", "the reason is printed above")
+    return result.stdout or ""
