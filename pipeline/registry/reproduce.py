@@ -27,13 +27,12 @@ from pipeline.data.dataset import DATA_FILE, manifest
 from pipeline.data.dvc_cache import DvcSource
 from pipeline.git import is_repository, worktree
 from pipeline.project import Project
+from pipeline.registry.training_record import Difference, differences, with_recorded
 from pipeline.tracking.store import open_store
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
-Difference = tuple[str, str, str]
-"""The name of an input, its value in the recorded training, and its value now."""
 PRINT_CODE_AND_MACHINE = """
 import json
 from components.train.machine import this_machine
@@ -102,29 +101,13 @@ def reproduce(project: Project, version: int, say: Callable[[str], None], keep: 
         for what, before, now in differences(recorded, expected):
             say(f"warning: the weights may differ: {what} was {before or 'absent'} and is {now or 'absent'}")
         _bring_data(project, copy, recorded["data_version"], say)
-        _write_params(root / "params.yaml", settings)
+        yaml, path = YAML(), root / "params.yaml"
+        yaml.dump(with_recorded(yaml.load(path), settings), path)
         for step in ("validate", "train"):
             say(f"{step}, with the code of the commit:")
             _run(root, threads, "fashion_pipeline.py", "step", step)
         made = read_json(copy.out("train") / "training.json", "train")
     return Reproduction(version, recorded, made, folder if keep else None)
-
-
-def differences(recorded: dict[str, Any], made: dict[str, Any]) -> list[Difference]:
-    """The inputs of two trainings that differ, each by the content of its `training.json`."""
-    before, now = _inputs(recorded), _inputs(made)
-    names = [*before, *(name for name in now if name not in before)]
-    return [
-        (name, before.get(name, ""), now.get(name, "")) for name in names if before.get(name) != now.get(name)
-    ]
-
-
-def _inputs(training: dict[str, Any]) -> dict[str, str]:
-    from pipeline.tracking.recording import flatten
-
-    versions = {name: training[name] for name in ("data_version", "code_version")} | training["libraries"]
-    machines = {f"machine from epoch {each['first_epoch']}": each for each in training["machines"]}
-    return flatten(versions | training["params"] | machines)
 
 
 def _find(project: Project, name: str, version: int) -> ModelVersion:
@@ -224,27 +207,11 @@ def _bring_data(project: Project, copy: Project, version: str, say: Callable[[st
         ) from None
 
 
-def _write_params(path: Path, recorded: dict[str, Any]) -> None:
-    """Replaces the sections of `params.yaml` that decide the weights.
-
-    The recorded settings include those of the model zoo that the others leave without effect; `params.yaml`
-    must not set these.
-    """
-    yaml = YAML()
-    content = yaml.load(path) | recorded
-    train = content["train"] = dict(recorded["train"])
-    if train["optimizer"] == "adam":
-        train["momentum"] = None
-    if train["schedule"] == "constant":
-        train["warmup"] = None
-    yaml.dump(content, path)
-
-
 def _run(root: Path, threads: int, *arguments: str, capture: bool = False) -> str:
     """Runs Python with the code of a worktree, and returns what it prints if that is captured.
 
-    The user's MLflow is not in its environment. It has a session of its own, so that Ctrl-C does not reach it,
-    at which it would print that the same command continues: it is killed instead.
+    The user's MLflow is not in its environment. It has a session of its own, so that Ctrl-C does not reach
+    it, at which it would print that the same command continues: it is killed instead.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "FASHION_"))}
     result = subprocess.run(

@@ -7,7 +7,7 @@ from mlflow import MlflowClient
 
 from components.common.errors import PipelineError
 from pipeline.project import Project as ProjectPaths
-from pipeline.registry.reproduce import differences, reproduce
+from pipeline.registry.reproduce import reproduce
 from tests.support.project import MODEL, Project
 
 pytestmark = pytest.mark.usefixtures("restored_environment")
@@ -59,29 +59,3 @@ def test_a_run_without_its_record(served: Project, client: MlflowClient, monkeyp
 
     client.set_model_version_tag(MODEL, "1", "run_id", client.create_run("0").info.run_id)
     assert "/train/training.json cannot be read: " in refusal(served)[0]
-
-
-def test_differences_are_those_of_code_data_parameters_libraries_and_machines():
-    machine = {"first_epoch": 1, "processor": "a", "threads": 2}
-    training = {
-        "data_version": "1.dir",
-        "code_version": "c",
-        "params": {"train": {"seed": 1, "precision": "float32"}},
-        "libraries": {"keras": "3.0"},
-        "machines": [machine],
-        "weights_digest": "w",
-    }
-    assert differences(training, training | {"weights_digest": "v"}) == []
-    assert differences(
-        training,
-        training
-        | {
-            "params": {"train": {"seed": 1, "precision": "bfloat16"}},
-            "machines": [machine | {"processor": "b"}, {"first_epoch": 3, "processor": "c"}],
-        },
-    ) == [
-        ("train.precision", "float32", "bfloat16"),
-        ("machine from epoch 1.processor", "a", "b"),
-        ("machine from epoch 3.first_epoch", "", "3"),
-        ("machine from epoch 3.processor", "", "c"),
-    ]
