@@ -1,7 +1,10 @@
-"""Git: whether a folder is in a repository, and the commit of the running code."""
+"""Git: whether a folder is in a repository, the commit of the running code, and worktrees."""
 
 import os
+import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from components.common.errors import PipelineError
@@ -75,6 +78,43 @@ def is_repository(folder: Path) -> bool:
         )
     reason = _reason(result) if result.returncode else "it has no files (core.bare is true)"
     raise PipelineError(f"git cannot use {entry}: {reason}", f"correct it, {without}")
+
+
+@contextmanager
+def worktree(root: Path, commit: str, folder: Path, keep: bool = False) -> Iterator[Path]:
+    """Checks a commit out in a git worktree of its own, which is removed at the end, whatever happens.
+
+    Args:
+        root: A folder in the repository.
+        commit: The commit; the worktree's HEAD is detached, so no branch changes.
+        folder: The worktree's folder, which must not exist.
+        keep: Do not remove the worktree.
+
+    Yields:
+        The folder that corresponds to `root`.
+
+    Raises:
+        PipelineError: The repository does not have the commit, or git cannot check it out.
+        OSError: The folder exists, or cannot be created.
+    """
+    found = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}^{{commit}}")
+    if found.returncode:
+        raise PipelineError(
+            f"the commit {commit} is not in the repository of {root}",
+            "fetch it: `git fetch --all`, in a shallow clone `git fetch --unshallow`",
+        )
+    inside = _git(root, "rev-parse", "--show-prefix").stdout.strip()
+    folder.mkdir(parents=True)
+    add = ("worktree", "add", "--quiet", "--detach", str(folder), found.stdout.strip())
+    try:
+        result = _git(root, "-c", f"core.hooksPath={os.devnull}", *add)
+        if result.returncode:
+            raise PipelineError(f"git cannot check out {commit}: {_reason(result)}", "correct what git names")
+        yield folder / inside
+    finally:
+        if not keep:  # twice --force: a worktree whose creation was interrupted is locked
+            _git(root, "worktree", "remove", "--force", "--force", str(folder))
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _reason(result: subprocess.CompletedProcess[str]) -> str:

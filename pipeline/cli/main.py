@@ -14,6 +14,7 @@ from pipeline.cli.doctor import doctor
 from pipeline.cli.kubeflow import compile_, run_local, submit
 from pipeline.cli.models import models, promote, rollback
 from pipeline.cli.project import gate, params, run, step, summary, ui
+from pipeline.cli.reproduce import reproduce
 from pipeline.cli.runs import runs
 from pipeline.cli.schedule import schedule
 from pipeline.cli.zoo import zoo
@@ -31,6 +32,7 @@ for command in (
     *(run, step, gate, summary, params, ui),
     *(models, promote, rollback),
     *(data, zoo, bucket),
+    reproduce,
     *(run_local, compile_, submit, runs, schedule, doctor),
 ):
     cli.add_command(command)

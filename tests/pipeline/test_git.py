@@ -117,3 +117,32 @@ def test_a_run_in_somebody_elses_repository_ends_with_the_command_that_trusts_it
     command = refused.stderr.split("`")[1]
     repository.run("sh", "-c", command, environment=environment)
     repository.run("git", "status", environment=environment)
+
+
+def test_a_worktree_is_clean_and_is_removed(repository: Project, tmp_path: Path):
+    inner = repository.root / "inner"
+    inner.mkdir()
+    (inner / "params.yaml").touch()
+    repository.git("add", "inner")
+    repository.git("commit", "--quiet", "--message", "inner")
+    commit = repository.git("rev-parse", "HEAD").strip()
+    hook = repository.root / ".git" / "hooks" / "post-checkout"
+    hook.write_text("#!/bin/sh\nexit 1\n")  # it is not for this worktree
+    hook.chmod(0o755)
+    (inner / "params.yaml").write_text("changed")
+    folder = tmp_path / "worktree"
+
+    with pytest.raises(KeyboardInterrupt):  # noqa: PT012, SIM117
+        with git.worktree(inner, commit, folder) as copy:
+            assert copy == folder / "inner"
+            assert (copy / "params.yaml").read_text() == ""
+            raise KeyboardInterrupt
+    assert not folder.exists()
+    assert repository.git("worktree", "list").count("\n") == 1
+
+    with git.worktree(inner, commit, folder, keep=True):
+        pass
+    assert str(folder) in repository.git("worktree", "list")
+    with pytest.raises(FileExistsError), git.worktree(inner, commit, folder):
+        pass
+    assert (folder / "inner").exists()
