@@ -237,5 +237,5 @@ def test_the_card_of_a_trained_project(project: Project, tmp_path: Path):
         assert f"| {name} | 50 | {100 * figures['recall']:.2f} | " in text
     page = Page(tmp_path / "card" / "card.html")
     assert len(page.sources) == 8
-    for rule in gate["rules"]:
+    for rule in project.json("outputs/gate/gate.json")["rules"]:
         assert f"{rule['sign']} {rule['bound']}" in page.text
