@@ -88,10 +88,11 @@ def _accuracy(row: dict[str, Any]) -> str:
 @click.argument("version", type=NUMBER)
 @registry_command
 def show(registry: Registry, version: int) -> None:
-    """Prints the model card of a VERSION."""
-    from pipeline.registry.versions import read_card
+    """Prints the model card of a VERSION, and what it is now."""
+    from pipeline.registry.versions import read_card, status_line
 
     click.echo(read_card(registry, version))
+    click.echo(status_line(registry, version))
 
 
 @models.command()

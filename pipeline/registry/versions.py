@@ -114,6 +114,14 @@ def read_card(registry: Registry, number: int) -> str:
         return Path(repository.download_artifacts(path, folder)).read_text(encoding="utf-8")
 
 
+def status_line(registry: Registry, number: int) -> str:
+    """What a version is now: `version 2 now: withdrawn`. Its card says what it was when it was registered."""
+    now = registry.read()
+    words = [alias for alias, holder in now.aliases.items() if holder == number]
+    words += ["withdrawn"] * (number in now.state.withdrawn)
+    return f"version {number} now: {', '.join(words) or 'neither champion nor challenger'}"
+
+
 def time_text(milliseconds: int) -> str:
     """A time of the server: `2026-11-27 04:10:33 UTC`."""
     return f"{datetime.fromtimestamp(milliseconds / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
