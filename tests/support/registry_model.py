@@ -4,10 +4,14 @@
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from mlflow.entities.model_registry import ModelVersion, ModelVersionTag, RegisteredModel, RegisteredModelAlias
+from mlflow.entities.model_registry import (
+    ModelVersion,
+    ModelVersionTag,
+    RegisteredModel,
+    RegisteredModelAlias,
+)
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST
 from mlflow.store.entities import PagedList
@@ -33,24 +37,19 @@ class RegistryModel:
     """The registry. Each call happens at once and whole, as a transaction of the server's database does.
 
     Args:
-        before: Called before each call: here, a test lets other processes go on.
         page_size: Versions on a page of a search; the server's pages have 10,000.
     """
 
-    tracking_uri = None
-
-    def __init__(self, before: Callable[[], None] = lambda: None, page_size: int = 3) -> None:
-        self.before, self.page_size = before, page_size
+    def __init__(self, page_size: int = 3) -> None:
+        self.page_size = page_size
         self.models: dict[str, _Model] = {}
 
     def create_registered_model(self, name: str) -> None:
-        self.before()
         if name in self.models:
             raise MlflowException(f"{name} exists", RESOURCE_ALREADY_EXISTS)
         self.models[name] = _Model()
 
     def get_registered_model(self, name: str) -> RegisteredModel:
-        self.before()
         aliases = [RegisteredModelAlias(alias, str(n)) for alias, n in self._model(name).aliases.items()]
         return RegisteredModel(name, aliases=aliases)
 
@@ -63,7 +62,6 @@ class RegistryModel:
         description: str = "",
         model_id: str = "",
     ) -> ModelVersion:
-        self.before()
         if of_version := re.fullmatch("models:/(.*)/([0-9]+)", source):
             self._version(of_version[1], of_version[2])
         model = self._model(name)
@@ -73,7 +71,6 @@ class RegistryModel:
 
     def search_model_versions(self, filter_string: str, page_token: str | None = None) -> PagedList:
         """The versions, the newest first."""
-        self.before()
         condition = re.fullmatch(r"name = '(.*?)'(?: and tag\.(\w+) = '(.*)')?", filter_string)
         assert condition, filter_string
         name, tag, value = condition.groups()
@@ -86,26 +83,21 @@ class RegistryModel:
         return PagedList([_entity(name, v) for v in page], token)
 
     def get_model_version_download_uri(self, name: str, version: str) -> str:
-        self.before()
         return self._version(name, version).source
 
     def set_model_version_tag(self, name: str, version: str, key: str, value: str) -> None:
-        self.before()
         self._version(name, version).tags[key] = value
 
     def delete_model_version(self, name: str, version: str) -> None:
-        self.before()
         number = self._version(name, version).number
         model = self.models[name]
         del model.versions[number]
         model.aliases = {alias: n for alias, n in model.aliases.items() if n != number}
 
     def set_registered_model_alias(self, name: str, alias: str, version: str) -> None:
-        self.before()
         self.models[name].aliases[alias] = self._version(name, version).number
 
     def delete_registered_model_alias(self, name: str, alias: str) -> None:
-        self.before()
         self._model(name).aliases.pop(alias, None)
 
     def _model(self, name: str) -> _Model:

@@ -91,9 +91,7 @@ def test_a_version_has_the_tags_and_the_description_that_it_was_made_with(settin
 def test_a_search_finds_by_tag(setting: Setting):
     for weights in ("a", "b", "a"):
         setting.version(weights)
-    found = setting.client.search_model_versions(
-        f"name = '{setting.name}' and tag.{WEIGHTS_TAG} = 'a'"
-    )
+    found = setting.client.search_model_versions(f"name = '{setting.name}' and tag.{WEIGHTS_TAG} = 'a'")
     assert sorted(version.version for version in found) == ["1", "3"]
     assert list(setting.client.search_model_versions("name = 'unknown'")) == []
 
