@@ -117,9 +117,12 @@ def register(
                 reason += f"; it is version {found.version} since an earlier gate"
             return _write(out, Registration(False, reason, digest, run_id, model_name))
         if found is None:
-            found = _create_version(registry, candidate, training, gate, run_id)
+            made = _create_version(registry, candidate, training, gate, run_id)
+            found = find_version(client, model_name, digest) or made  # another process may have been faster
+            keep_predictions(client, found, evaluation["data_version"], candidate.predicted())
         elif found.run_id != run_id:
             registry.set_tags(found, {RUN_TAG: run_id})
+        drop_copies(registry, found)
 
         def compare(champion: ModelVersion) -> tuple[dict[str, Any], str]:
             """The gate's comparison, if this is the champion that it was made with; else a new one."""
@@ -191,15 +194,29 @@ def find_version(client: MlflowClient, model_name: str, weights_digest: str) -> 
     return next((version for version in candidates if has_files(client, version)), None)
 
 
+def drop_copies(registry: Registry, first: ModelVersion) -> None:
+    """Of the versions with the same weights, keeps the first whose files exist; see `find_version`.
+
+    Two processes may register the same weights at the same moment; one that is killed then leaves its version,
+    until the next process that registers these weights.
+    """
+    for version in registry.read().versions.values():
+        if version.tags.get(WEIGHTS_TAG) == first.tags[WEIGHTS_TAG]:
+            if int(version.version) > int(first.version):
+                registry.delete(version)
+            elif int(version.version) < int(first.version):
+                registry.set_tags(version, {LOST_TAG: "true"})
+
+
 def _create_version(
     registry: Registry, candidate: Candidate, training: dict[str, Any], gate: dict[str, Any], run_id: str
 ) -> ModelVersion:
-    """Logs the model and registers it. If another process was faster, its version is kept."""
+    """Logs the model and registers it."""
     client, evaluation = registry.client, candidate.evaluation()
-    metrics, digest = evaluation["metrics"], training[WEIGHTS_TAG]
+    metrics = evaluation["metrics"]
     source, model_id = log_model(client, candidate.trained, training, run_id, candidate.data)
     tags = {
-        WEIGHTS_TAG: digest,
+        WEIGHTS_TAG: training[WEIGHTS_TAG],
         FILE_TAG: training[FILE_TAG],
         DATA_TAG: evaluation["data_version"],
         TASK_TAG: content_key(evaluation["task"]),
@@ -209,12 +226,4 @@ def _create_version(
         SENTENCE_TAG: gate["sentence"],
         **{tag: value for tag, value in client.get_run(run_id).data.tags.items() if tag in RUN_TAGS},
     }
-    made = registry.create_version(source, run_id, model_id, tags)
-    first = find_version(client, registry.name, digest) or made
-    for version in registry.read().versions.values():
-        if version.tags.get(WEIGHTS_TAG) == digest and int(version.version) > int(first.version):
-            registry.delete(version)  # made at the same moment, by this process or another one
-        elif version.tags.get(WEIGHTS_TAG) == digest and int(version.version) < int(first.version):
-            registry.set_tags(version, {LOST_TAG: "true"})
-    keep_predictions(client, first, evaluation["data_version"], candidate.predicted())
-    return first
+    return registry.create_version(source, run_id, model_id, tags)

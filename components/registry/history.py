@@ -97,13 +97,14 @@ def derive(versions: Sequence[Version], entries: Sequence[Entry], alias: int | N
         withdrawn |= {entry.withdrawn_digest} - {""}
         withdrawn.discard(entry.champion_digest)
     eligible = [version for version in versions if version.weights_digest not in withdrawn]
-    # Of two versions with the same weights, made at the same moment, the older one stays.
+    # Of two versions with the same weights, made at the same moment, the older one stays; see `drop_copies`.
     numbers = {v.weights_digest: v.number for v in sorted(eligible, key=lambda v: -v.number)}
     past = [numbers[e.champion_digest] for e in counted if e.champion_digest in numbers]
     if not counted:
         past = [version.number for version in versions if version.number == alias]
     champion = past[-1] if past else None
-    later = [v.number for v in eligible if v.passed and v.number > (champion or 0)]
+    only = [v for v in eligible if v.number == numbers[v.weights_digest]]
+    later = [v.number for v in only if v.passed and v.number > (champion or 0)]
     return State(
         head=counted[-1].number if counted else 0,
         champion=champion,
@@ -116,12 +117,13 @@ def derive(versions: Sequence[Version], entries: Sequence[Entry], alias: int | N
 def counting(entries: Sequence[Entry]) -> list[Entry]:
     """The entries that count, by number: each was written after the one before it.
 
-    An entry that was written after one that somebody has deleted counts, too.
+    An entry that somebody has deleted counted if another was written after it.
     """
-    numbers = {entry.number for entry in entries}
-    counted: list[Entry] = []
-    for entry in sorted(entries, key=lambda entry: entry.number):
-        head = counted[-1].number if counted else 0
-        if entry.after == head or (entry.after and entry.after not in numbers):
-            counted.append(entry)
+    present = {entry.number: entry for entry in entries}
+    head, counted = 0, []
+    for number in sorted(present.keys() | {entry.after for entry in entries} - {0}):
+        entry = present.get(number)
+        if entry is None or entry.after == head:
+            head = number
+            counted += [entry] if entry else []
     return counted
