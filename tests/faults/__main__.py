@@ -12,7 +12,7 @@ from tabulate import tabulate
 
 from benchmarks.machine import describe_machine
 from components.common.files import read_json, replacing, write_json
-from tests.faults import processes
+from tests.faults import processes, registry, tracking
 from tests.faults.bench import Bench, Fault, run
 from tests.support.project import ROOT
 
@@ -20,6 +20,8 @@ FAULTS: dict[str, tuple[Fault, int]] = {
     **{name: (fault, 5) for name, fault in processes.KILLS.items()},
     "two runs at once": (processes.two_at_once, 40),
     "clock going backwards": (processes.clock_backwards, 100),
+    **tracking.FAULTS,
+    **{name: (fault, 100) for name, fault in registry.FAULTS.items()},
 }
 """Each fault, and by how much less often than --rounds it is done."""
 RESULTS = ROOT / "outputs" / "faults.json"
@@ -50,8 +52,9 @@ def measure(bench: Bench, name: str, rounds: int) -> Row:
         row.lost += bool(lacks)
         row.half_done += bool(exceeds)
         row.recovered += not (ended.code or lacks or exceeds)
-        if not row.line or "traceback" in each.ran.line:
-            row.line = each.ran.line.replace(str(bench.root), "PROJECT")
+        line = each.ran.line or ended.line
+        if not row.line or "traceback" in line:
+            row.line = line.replace(str(bench.root), "PROJECT")
         if ended.code or lacks or exceeds:
             print(f"{name}, round {row.rounds}: {ended.code}, lacks {lacks}, has too much {exceeds}")
             print(ended.output[-2000:] if ended.code else each.ran.output[-2000:])
