@@ -8,7 +8,8 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.common.errors import SUBMIT_ANEW, PipelineError
+from components.common.errors import SUBMIT_ANEW, PipelineError, first_line
+from components.common.files import file_digest
 
 if TYPE_CHECKING:
     import keras
@@ -49,27 +50,26 @@ def save_model(model: keras.Model, path: Path) -> None:
             archive.writestr(zipfile.ZipInfo(name), content)  # dated 1980-01-01
 
 
-def load_model(path: Path, expected_digest: str) -> keras.Model:
-    """Loads a saved model and checks that its weights are those that training recorded.
+def load_model(path: Path, expected_sha256: str) -> keras.Model:
+    """Loads a saved model, if it is the file that training recorded.
 
     Raises:
-        PipelineError: The file is missing or damaged, or holds other weights.
+        PipelineError: The file is missing, is another one, or cannot be loaded in Keras's safe mode.
     """
     import keras
 
     hint = "run `dvc repro`, which trains it again or takes it from the cache"
     if not path.exists():
         raise PipelineError(f"{path} is missing", hint, SUBMIT_ANEW)
-    try:
-        model = keras.models.load_model(path, compile=False)
-    except (OSError, ValueError, KeyError) as error:
-        raise PipelineError(f"{path} is not a Keras model: {error}", hint, SUBMIT_ANEW) from None
-    found = weights_digest(model)
-    if found != expected_digest:
+    found = file_digest(path, "sha256")
+    if found != expected_sha256:  # before Keras reads it: a `.keras` file can hold code
         raise PipelineError(
-            f"{path} holds the weights {found[:12]}, training made {expected_digest[:12]}", hint, SUBMIT_ANEW
+            f"{path} has the SHA-256 {found[:12]}…, training wrote {expected_sha256[:12]}…", hint, SUBMIT_ANEW
         )
-    return model
+    try:
+        return keras.models.load_model(path, compile=False, safe_mode=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise PipelineError(f"{path} is not a Keras model: {first_line(error)}", hint, SUBMIT_ANEW) from None
 
 
 def predict(model: keras.Model, images: Bytes, batch_size: int) -> Probabilities:

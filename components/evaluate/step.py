@@ -46,7 +46,7 @@ def evaluate(
     training = read_json(trained / "training.json", "train")
     images, labels = idx.read_split(data, "test", len(data_params.classes))
     import_tensorflow()
-    model = load_model(trained / "model.keras", training["weights_digest"])
+    model = load_model(trained / "model.keras", training["model_sha256"])
     probabilities = predict(model, images, params.batch_size)
 
     from components.evaluate.metrics import measure

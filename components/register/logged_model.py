@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.common import idx
 from components.common.errors import SUBMIT_ANEW, TrackingError, first_line, redacted
+from components.common.files import read_json
 from components.common.saved_model import load_model
 from components.common.tensorflow import import_tensorflow, tensorflow_requirement
 
@@ -22,7 +23,7 @@ def log_model(client: MlflowClient, trained: Path, digest: str, run_id: str, dat
     Args:
         client: Client of the server; the tracking URI is set already.
         trained: Folder of the train step.
-        digest: Digest of the weights that the model must have.
+        digest: Digest of the weights.
         run_id: The run.
         data: Folder of the four IDX files, of which two images become the model's example.
 
@@ -30,7 +31,7 @@ def log_model(client: MlflowClient, trained: Path, digest: str, run_id: str, dat
         The model's URI and id.
 
     Raises:
-        PipelineError: The model's file is missing, damaged or of other weights.
+        PipelineError: The model's file is missing, or is not the one that training wrote.
         TrackingError: The model cannot be stored.
     """
     import_tensorflow()
@@ -40,7 +41,7 @@ def log_model(client: MlflowClient, trained: Path, digest: str, run_id: str, dat
     from mlflow.types import Schema, TensorSpec
 
     keras.utils.disable_interactive_logging()  # MLflow predicts the example, with a bar
-    model = load_model(trained / "model.keras", digest)
+    model = load_model(trained / "model.keras", read_json(trained / "training.json", "train")["model_sha256"])
     _, height, width = model.input_shape
     signature = ModelSignature(
         inputs=Schema([TensorSpec(np.dtype("uint8"), (-1, height, width))]),

@@ -15,6 +15,7 @@ from components.common.errors import SUBMIT_ANEW, DataError, TrainingError, Vali
 from components.common.files import (
     content_key,
     data_version,
+    file_digest,
     read_json,
     source_digest,
     staged,
@@ -113,7 +114,7 @@ def train(
         on_epoch: Called after each epoch with its metrics, seconds and images per second.
 
     Returns:
-        What `training.json` holds: `describe_run`, the weights digest, size and validation metrics.
+        What `training.json` holds: `describe_run`, digests of weights and file, size and validation metrics.
 
     Raises:
         ValidationError: The data did not pass validation, or is not the data that passed.
@@ -164,6 +165,7 @@ def train(
     }
     with staged(out) as stage:
         save_model(model, stage / "model.keras")
+        training["model_sha256"] = file_digest(stage / "model.keras", "sha256")
         with (stage / "history.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, HISTORY_COLUMNS, extrasaction="ignore")
             writer.writeheader()

@@ -1,5 +1,7 @@
 """Does each fault as often as said, goes on as a user would, and writes docs/faults.md."""
 
+import json
+import subprocess
 import sys
 import time
 from dataclasses import asdict, dataclass
@@ -12,7 +14,7 @@ from tabulate import tabulate
 
 from benchmarks.machine import describe_machine
 from components.common.files import read_json, replacing, write_json
-from tests.faults import processes, registry, tracking
+from tests.faults import disk, names, processes, registry, storage, tracking
 from tests.faults.bench import Bench, Fault, run
 from tests.support.project import ROOT
 
@@ -20,10 +22,19 @@ FAULTS: dict[str, tuple[Fault, int]] = {
     **{name: (fault, 5) for name, fault in processes.KILLS.items()},
     "two runs at once": (processes.two_at_once, 40),
     "clock going backwards": (processes.clock_backwards, 100),
-    **tracking.FAULTS,
-    **{name: (fault, 100) for name, fault in registry.FAULTS.items()},
+    "MLflow down at start": (tracking.down_at_start, 100),
+    "MLflow killed in training": (tracking.dies_in_training, 40),
+    "MLflow answers 500": (tracking.answers_500, 50),
+    "MLflow slow": (tracking.slow, 50),
+    "SQLite locked": (tracking.locked, 60),
+    "SQLite locked for moments": (tracking.locked_for_a_moment, 60),
+    "disk full": (disk.full, 10),
+    "read-only folder": (disk.read_only, 50),
+    "a bit of model.keras changed": (disk.other_model, 50),
+    **{name: (fault, 100) for name, fault in (storage.FAULTS | registry.FAULTS | names.FAULTS).items()},
 }
 """Each fault, and by how much less often than --rounds it is done."""
+IDX = "IDX reader, fuzzed"
 RESULTS = ROOT / "outputs" / "faults.json"
 HEADERS = ("fault", "rounds", "lost", "half-done", "recovered", "what the user sees", "seconds a round")
 
@@ -62,6 +73,21 @@ def measure(bench: Bench, name: str, rounds: int) -> Row:
     return row
 
 
+def fuzzed(inputs: int) -> Row:
+    """Reads so many files that are not in order, in a process of its own."""
+    said = subprocess.run(
+        [sys.executable, "-m", "tests.faults.fuzz", str(inputs)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = json.loads(said.stdout)
+    print(said.stderr[-2000:])
+    line = f"DataError, or the file's bytes ({found['read']:,}); {found['megabytes']:.0f} MB of memory more"
+    return Row(IDX, inputs, 0, 0, found["right"], line, found["seconds"] / inputs)
+
+
 def write(rows: list[Row]) -> None:
     """Writes docs/faults.md."""
     table = [tuple(asdict(row).values()) for row in rows]
@@ -86,15 +112,21 @@ def write(rows: list[Row]) -> None:
 def main(rounds: int, only: tuple[str, ...]) -> None:
     """Does the faults."""
     results = read_json(RESULTS, "") if RESULTS.exists() else {}
-    names = [name for name in FAULTS if not only or any(part in name for part in only)]
+    chosen = [name for name in FAULTS if not only or any(part in name for part in only)]
+
+    def keep(row: Row) -> None:
+        print(row, flush=True)
+        results[row.fault] = asdict(row)
+        write_json(RESULTS, results)
+
+    if not only or any(part in IDX for part in only):
+        keep(fuzzed(5000 * rounds))
     with TemporaryDirectory() as folder:
-        bench = Bench(Path(folder))
-        for name in names:
-            row = measure(bench, name, rounds)
-            print(row, flush=True)
-            results[name] = asdict(row)
-            write_json(RESULTS, results)
-    write([Row(**results[name]) for name in FAULTS if name in results])
+        bench = None
+        for name in chosen:
+            bench = bench or Bench(Path(folder))
+            keep(measure(bench, name, rounds))
+    write([Row(**results[name]) for name in (*FAULTS, IDX) if name in results])
 
 
 if __name__ == "__main__":

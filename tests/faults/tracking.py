@@ -143,13 +143,3 @@ def locked_for_a_moment(bench: Bench, rounds: int) -> Iterator[Round]:
         over.set()
         thread.join()
         yield Round(project, ran)
-
-
-FAULTS = {
-    "MLflow down at start": (down_at_start, 100),
-    "MLflow killed in training": (dies_in_training, 40),
-    "MLflow answers 500": (answers_500, 50),
-    "MLflow slow": (slow, 50),
-    "SQLite locked": (locked, 60),
-    "SQLite locked for moments": (locked_for_a_moment, 60),
-}

@@ -227,7 +227,7 @@ def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(body)
             self.close_connection = True
 
-        do_GET = do_PUT = do_HEAD = do_DELETE = do_POST = _serve  # noqa: N815
+        do_GET = do_PUT = do_HEAD = do_DELETE = do_POST = do_PATCH = _serve  # noqa: N815
 
     return Handler
 

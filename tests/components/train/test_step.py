@@ -65,7 +65,7 @@ def test_the_saved_model_needs_only_keras(
         "assert not {'components', 'pipeline'} & sys.modules.keys()\n"
         "np.save('probabilities.npy', p)"
     )
-    digest = run(subset, tmp_path / "out", resnet_s_params, epochs=1)["weights_digest"]
+    digest = run(subset, tmp_path / "out", resnet_s_params, epochs=1)["model_sha256"]
     saved = tmp_path / "out" / "model.keras"
 
     Project(tmp_path, trained.environment | {"PYTHONPATH": ""}).run(
