@@ -63,11 +63,12 @@ def measure(bench: Bench, name: str, rounds: int) -> Row:
         row.lost += bool(lacks)
         row.half_done += bool(exceeds)
         row.recovered += not (ended.code or lacks or exceeds)
-        line = each.ran.line or ended.line
+        line = (each.ran.line or ended.line).replace(str(bench.work), "").replace("|", "/")[:200]
+        print(f"{name}, round {row.rounds}: {line}", flush=True)
         if not row.line or "traceback" in line:
-            row.line = line.replace(str(bench.root), "PROJECT")
+            row.line = line
         if ended.code or lacks or exceeds:
-            print(f"{name}, round {row.rounds}: {ended.code}, lacks {lacks}, has too much {exceeds}")
+            print(f"then {ended.code}, lacks {lacks}, has too much {exceeds}")
             print(ended.output[-2000:] if ended.code else each.ran.output[-2000:])
     row.seconds = round((time.monotonic() - started) / max(1, row.rounds), 1)
     return row
@@ -75,13 +76,8 @@ def measure(bench: Bench, name: str, rounds: int) -> Row:
 
 def fuzzed(inputs: int) -> Row:
     """Reads so many files that are not in order, in a process of its own."""
-    said = subprocess.run(
-        [sys.executable, "-m", "tests.faults.fuzz", str(inputs)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    command = [sys.executable, "-m", "tests.faults.fuzz", str(inputs)]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     found = json.loads(said.stdout)
     print(said.stderr[-2000:])
     line = f"DataError, or the file's bytes ({found['read']:,}); {found['megabytes']:.0f} MB of memory more"
