@@ -75,4 +75,4 @@ lock: setup ## the hash locks anew, from pyproject.toml
 		--python-version 3.11 --extra $$kind --extra dev pyproject.toml --output-file requirements/$$kind.txt; done
 
 clean: ## removes .venv and the caches of tools (not data, outputs, runs or DVC's cache)
-	@rm -rf .venv build *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf .venv build *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache

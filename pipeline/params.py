@@ -144,7 +144,9 @@ def _explain(detail: ErrorDetails) -> str:
     wanted = f"write {kind or 'a section'} ({meaning})" + _example(location)
     if detail["type"] == "missing":
         return f"{name} is missing; {wanted}"
-    return f"{name}: {detail['input']!r} is refused, {_reason(detail)}; {wanted}"
+    value = repr(detail["input"])
+    value = value if len(value) <= 200 else f"{value[:200]}…"
+    return f"{name}: {value} is refused, {_reason(detail)}; {wanted}"
 
 
 def _reason(detail: ErrorDetails) -> str:

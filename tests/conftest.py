@@ -8,17 +8,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import mlflow
-import numpy as np
 import pytest
 from filelock import FileLock
 from mlflow import MlflowClient
 
-from components.common import idx
 from components.ingest.step import check
 from components.registry.registry import Registry
 from pipeline import params as parameters
 from pipeline.data.dataset import manifest
 from pipeline.tracking.settings import configure_mlflow
+from tests.support.data_files import write_subset
 from tests.support.mlflow_server import Server, serving
 from tests.support.project import (
     ROOT,
@@ -54,14 +53,7 @@ def real_data() -> Path:
 @pytest.fixture(scope="session")
 def subset(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The first images of each class of the real data, as IDX files."""
-    folder = tmp_path_factory.mktemp("subset")
-    sizes: dict[idx.Split, int] = {"train": TRAIN_EACH, "test": TEST_EACH}
-    for split, each in sizes.items():
-        images, labels = idx.read_split(real_data, split)
-        rows = np.sort(np.concatenate([np.flatnonzero(labels == c)[:each] for c in range(10)]))
-        idx.write(folder / idx.file_name(split, "images"), images[rows])
-        idx.write(folder / idx.file_name(split, "labels"), labels[rows])
-    return folder
+    return write_subset(real_data, tmp_path_factory.mktemp("subset"), TRAIN_EACH, TEST_EACH)
 
 
 @pytest.fixture(scope="session")

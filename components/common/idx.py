@@ -78,7 +78,7 @@ def read(path: Path, kind: Kind) -> Bytes:
         uint8, `(n, height, width)` for images and `(n,)` for labels.
 
     Raises:
-        DataError: The magic number or the size is wrong.
+        DataError: The file is missing, or its magic number or size is wrong.
     """
     header = read_header(path)
     if header.magic != MAGIC[kind]:
@@ -94,8 +94,11 @@ def read(path: Path, kind: Kind) -> Bytes:
             _HINT,
             _CLUSTER_HINT,
         )
-    offset = 4 + 4 * len(header.shape)
-    return np.fromfile(path, np.uint8, offset=offset).reshape(header.shape)
+    content = np.fromfile(path, np.uint8, offset=4 + 4 * len(header.shape))
+    try:
+        return content.reshape(header.shape)
+    except ValueError as error:  # no images, of a size beyond numpy's; or the file was cut meanwhile
+        raise DataError(f"{path} cannot be read as {header.shape}: {error}", _HINT, _CLUSTER_HINT) from None
 
 
 def read_split(folder: Path, split: Split, classes: int | None = None) -> tuple[Bytes, Bytes]:

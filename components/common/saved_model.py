@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.common.errors import SUBMIT_ANEW, PipelineError
+from components.common.errors import SUBMIT_ANEW, PipelineError, first_line
 from components.common.files import file_digest
 
 if TYPE_CHECKING:
@@ -56,28 +56,26 @@ def load_model(path: Path, expected_digest: str, file_sha256: str | None = None)
     Args:
         path: A `.keras` file.
         expected_digest: Digest of its weights.
-        file_sha256: SHA-256 of the file. A file with another one is not opened; loading a model may run code
-            that is in it, even though Keras's safe mode is on.
+        file_sha256: SHA-256 of the file, where it is known.
 
     Raises:
-        PipelineError: The file is missing or damaged, is not that file, or holds other weights.
+        PipelineError: The file is missing, is another one, holds other weights, or cannot be loaded in
+            Keras's safe mode.
     """
     hint = "run `dvc repro`, which trains it again or takes it from the cache"
     if not path.exists():
         raise PipelineError(f"{path} is missing", hint, SUBMIT_ANEW)
-    found_file = file_digest(path, "sha256")
-    if file_sha256 and found_file != file_sha256:
+    file = file_digest(path, "sha256")
+    if file_sha256 and file != file_sha256:  # before Keras reads it: a `.keras` file can hold code
         raise PipelineError(
-            f"{path} is the file {found_file[:12]}, recorded is {file_sha256[:12]}: it is not opened",
-            hint,
-            SUBMIT_ANEW,
+            f"{path} has the SHA-256 {file[:12]}…, training wrote {file_sha256[:12]}…", hint, SUBMIT_ANEW
         )
     import keras
 
     try:
         model = keras.models.load_model(path, compile=False, safe_mode=True)
     except (OSError, ValueError, KeyError) as error:
-        raise PipelineError(f"{path} is not a Keras model: {error}", hint, SUBMIT_ANEW) from None
+        raise PipelineError(f"{path} is not a Keras model: {first_line(error)}", hint, SUBMIT_ANEW) from None
     found = weights_digest(model)
     if found != expected_digest:
         raise PipelineError(

@@ -114,7 +114,7 @@ def train(
         on_epoch: Called after each epoch with its metrics, seconds and images per second.
 
     Returns:
-        What `training.json` holds: `describe_run`, the weights digest, size and validation metrics.
+        What `training.json` holds: `describe_run`, digests of weights and file, size and validation metrics.
 
     Raises:
         ValidationError: The data did not pass validation, or is not the data that passed.

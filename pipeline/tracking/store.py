@@ -81,6 +81,11 @@ def open_store(root: Path) -> str:
         database = sqlite_file(uri)
         if is_embedded(root):
             folder = store_folder(root)
+            if "'" in str(folder):  # MLflow 3.17 writes it into its SQL without quoting it
+                raise TrackingError(
+                    f"MLflow cannot create a store in {folder}: the path has an apostrophe",
+                    "rename that folder, or set MLFLOW_TRACKING_URI to http://HOST:PORT",
+                )
             folder.mkdir(exist_ok=True)
             # The lock: two experiments must not create the tables at the same time. The working directory:
             # MLflow puts the experiment Default there, and DVC deletes its copies of the project.
@@ -93,6 +98,10 @@ def open_store(root: Path) -> str:
             mlflow.set_tracking_uri(uri)
             mlflow.MlflowClient()
     except (MlflowException, SQLAlchemyError, OSError, ImportError, ValueError) as error:
+        if "database is locked" in str(error):
+            raise TrackingError(
+                f"{redacted(uri)} is locked by another process", "wait until that has ended, or end it"
+            ) from None
         raise as_storage_error(error, store_folder(root)) or TrackingError(
             f"{redacted(uri)} cannot be opened: {first_line(error)}",
             "set MLFLOW_TRACKING_URI to http://HOST:PORT or sqlite:///FILE, or unset it",

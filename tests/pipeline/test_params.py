@@ -97,6 +97,14 @@ def test_every_parameter_must_be_there():
         params.parse(settings, "params.yaml")
 
 
+def test_a_long_value_is_not_repeated_whole():
+    settings = subset_settings()
+    settings["register"]["model_name"] = "two words" * 1000
+
+    with pytest.raises(ParameterError, match=r"model_name: 'two words.{190,200}… is refused"):
+        params.parse(settings, "params.yaml")
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [("a: [", "not valid YAML"), ("train: {}\ntrain: {}\n", "duplicate key"), ("", "params.yaml")],

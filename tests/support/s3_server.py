@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 import uuid
 from collections.abc import Iterator, Mapping
@@ -151,6 +152,7 @@ class Proxy:
         dying: The first that breaks off takes the server with it.
         seconds_dead: After which it is back; never when it is None.
         refused: Status and error code in answer to requests with this query, or with this in their body.
+        seconds: It waits so long before it passes a request on.
         seen: Method and path of each request.
     """
 
@@ -160,6 +162,7 @@ class Proxy:
     dying: bool = False
     seconds_dead: float | None = None
     refused: dict[str, tuple[int, str]] = field(default_factory=dict)
+    seconds: float = 0
     seen: list[tuple[str, str]] = field(default_factory=list)
     port: int = field(default_factory=free_port)
 
@@ -195,6 +198,7 @@ def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
                     body = f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode()
                     self._answer(status, {"Content-Length": str(len(body))}, body)
                     return
+            time.sleep(proxy.seconds)
             upstream = http.client.HTTPConnection("127.0.0.1", proxy.target)
             upstream.request(self.command, self.path, content, dict(self.headers.items()))
             answer = upstream.getresponse()
@@ -223,7 +227,7 @@ def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(body)
             self.close_connection = True
 
-        do_GET = do_PUT = do_HEAD = do_DELETE = do_POST = _serve  # noqa: N815
+        do_GET = do_PUT = do_HEAD = do_DELETE = do_POST = do_PATCH = _serve  # noqa: N815
 
     return Handler
 

@@ -6,13 +6,16 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import pytest
 
+from components.common.errors import PipelineError
 from components.common.files import file_digest
-from components.common.saved_model import save_model, weights_digest
+from components.common.saved_model import load_model, save_model, weights_digest
 from components.common.tensorflow import import_tensorflow
 from components.train.fit import exported
 from components.train.settings import Shape
 from components.train.zoo import MODELS
+from tests.support.data_files import flip
 from tests.support.project import ROOT
 
 import_tensorflow()
@@ -53,3 +56,25 @@ def test_the_file_is_keras_own(tmp_path: Path):
     assert weights_digest(loaded) == weights_digest(model)
     images = np.arange(2 * 28 * 28, dtype=np.uint8).reshape(2, 28, 28)
     np.testing.assert_array_equal(loaded.predict(images, verbose=0), model.predict(images, verbose=0))
+
+
+def test_a_file_that_training_did_not_write_is_refused_before_keras_reads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = saved(tmp_path / "model.keras", "mlp-128-64")
+    weights, digest = weights_digest(keras.models.load_model(path)), file_digest(path, "sha256")
+    assert load_model(path, weights, digest).count_params() == 109_386
+    flip(path)
+    monkeypatch.setattr(keras.models, "load_model", lambda *_, **__: pytest.fail("it was read"))
+
+    with pytest.raises(PipelineError, match=rf"has the SHA-256 .*training wrote {digest[:12]}"):
+        load_model(path, weights, digest)
+
+
+def test_a_model_with_code_in_it_is_refused(tmp_path: Path):
+    """A Lambda layer is Python code, which Keras's safe mode does not load."""
+    path = tmp_path / "model.keras"
+    keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda x: x + 1)]).save(path)
+
+    with pytest.raises(PipelineError, match=r"is not a Keras model: .*[Ll]ambda"):
+        load_model(path, "any", file_digest(path, "sha256"))

@@ -41,12 +41,12 @@ def test_another_model_than_the_trained_one_is_refused(project: Project, subset_
     model.set_weights([weight * 1.01 for weight in model.get_weights()])
     model.save(trained / "model.keras")
 
-    with pytest.raises(PipelineError, match="holds the weights"):
+    with pytest.raises(PipelineError, match="has the SHA-256"):
         evaluate(
             project.root / "data", trained, project.root / "new", subset_params.data, subset_params.evaluate
         )
     (trained / "model.keras").write_bytes(b"PK")
-    with pytest.raises(PipelineError, match="is not a Keras model"):
+    with pytest.raises(PipelineError, match="has the SHA-256"):
         evaluate(
             project.root / "data", trained, project.root / "new", subset_params.data, subset_params.evaluate
         )

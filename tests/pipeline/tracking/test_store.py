@@ -1,5 +1,7 @@
 """Where runs, artifacts and models are kept, whatever the environment says."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import mlflow
@@ -65,6 +67,22 @@ def test_a_database_without_its_folder_is_refused_at_once(tmp_path: Path, monkey
 
     with pytest.raises(TrackingError, match="there is no folder"):
         Tracker(tmp_path, MODEL)
+
+
+def test_a_folder_whose_name_mlflow_cannot_write_into_its_database_is_named(tmp_path: Path):
+    root = tmp_path / "o'brien"
+
+    with pytest.raises(TrackingError, match="o'brien/mlruns: the path has an apostrophe"):
+        Tracker(root, MODEL)
+
+
+def test_a_database_that_another_process_has_locked_is_named(tmp_path: Path):
+    Tracker(tmp_path, MODEL)
+    with closing(sqlite3.connect(tmp_path / "mlruns" / "mlflow.db")) as other:
+        other.execute("BEGIN EXCLUSIVE")
+
+        with pytest.raises(TrackingError, match=r"mlflow\.db is locked by another process"):
+            Tracker(tmp_path, MODEL)
 
 
 def test_experiments_of_dvc_share_the_projects_store(tmp_path: Path):
