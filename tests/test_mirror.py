@@ -5,10 +5,12 @@ from tests.support.project import ROOT
 PARAMETERS = "tests/pipeline/test_params.py tests the sections together"
 WITHOUT_TESTS: dict[str, str] = {
     "components/common/params.py": PARAMETERS,
+    "components/common/rules.py": "tests/components/gate/test_step.py prints and judges rules",
     "components/evaluate/params.py": PARAMETERS,
     "components/evaluate/report.py": "tests/components/evaluate/test_step.py reads what it writes",
     "components/gate/params.py": PARAMETERS,
     "components/register/params.py": PARAMETERS,
+    "components/registry/params.py": "test_comparison.py beside it applies them",
     "components/train/callbacks.py": "test_{step,state,fit}.py beside it stop and resume trainings",
     "components/train/settings.py": "tests/components/train/test_params.py overrides the settings",
     "components/validate/params.py": PARAMETERS,

@@ -107,6 +107,7 @@ class Registry:
         raise TrackingError(
             f"another process keeps changing the aliases of {self.name}",
             "find and stop it, then run the same command again",
+            "find and stop it, then submit the run again",
         )
 
     def create(self, name: str) -> None:

@@ -166,7 +166,24 @@ def test_on_a_new_version_of_the_data_the_champion_is_measured(
 
     assert ended.code == 0
     accuracy = float(before.tags["test_accuracy"])
-    assert f"{accuracy:.4f} of champion {before.version}, on the same data" in ended.step("register")
+    assert f"champion {before.version}: accuracy" in ended.step("gate")
+    version = cluster.mlflow.get_model_version(MODEL, str(max(cluster.versions())))
+    comparison = json.loads(version.tags["comparison"])
+    assert comparison["champion_accuracy"] == comparison["old_data"]["champion_accuracy"] == accuracy
+
+
+def test_the_cron_job_sets_an_alias_that_was_lost(cluster: Cluster):
+    before = cluster.mlflow.get_registered_model(MODEL).aliases
+    cluster.mlflow.delete_registered_model_alias(MODEL, "champion")
+
+    new = ("create", "job", "--from=cronjob/reconcile", MODEL, "--dry-run=client", "-o", "json")
+    job = json.loads(kubectl("-n", "fashion", *new))
+    job["spec"]["template"]["spec"]["containers"][0]["command"][-1] = MODEL
+    kubectl("-n", "fashion", "create", "-f", "-", stdin=json.dumps(job))
+    kubectl("-n", "fashion", "wait", "--for=condition=complete", "--timeout=180s", f"job/{MODEL}")
+    kubectl("-n", "fashion", "delete", "job", MODEL)
+
+    assert cluster.mlflow.get_registered_model(MODEL).aliases == before
 
 
 def test_without_enough_gpus_training_waits_and_says_why(cluster: Cluster):

@@ -75,7 +75,7 @@ def test_who_may_register_need_not_be_who_promotes(
     for name in ("TRACKING_URI", "TRACKING_USERNAME", "TRACKING_PASSWORD"):
         project.environment[f"MLFLOW_{name}"] = os.environ[f"MLFLOW_{name}"]
     guarded.create_user("trainer", PASSWORD)
-    guarded.create_registered_model_permission(MODEL, "trainer", "EDIT")
+    guarded.grant_user_permission("trainer", "registered_model", MODEL, "EDIT")
     guarded.create_user("reader", PASSWORD)
 
     project.environment["MLFLOW_TRACKING_USERNAME"] = "reader"

@@ -7,10 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import mlflow
 import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.mlflow_artifacts_repo import MlflowArtifactsRepository
 
 from components.common.errors import redacted
 from pipeline.project import Project as ProjectPaths
@@ -121,10 +121,10 @@ def test_a_server_in_trouble_has_not_lost_the_files(
     found = find_version(client, MODEL, digest)
     assert found is not None
 
-    def fail(**_: str) -> None:
+    def fail(*_: object) -> None:
         raise MlflowException("503 Service Unavailable")
 
-    monkeypatch.setattr(mlflow.artifacts, "list_artifacts", fail)
+    monkeypatch.setattr(MlflowArtifactsRepository, "list_artifacts", fail)
     with pytest.raises(MlflowException):
         find_version(client, MODEL, digest)
 

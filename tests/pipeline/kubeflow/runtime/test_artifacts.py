@@ -48,13 +48,14 @@ def test_metrics_and_confusion_matrix_of_an_evaluation(trained: Project, tmp_pat
 
 @pytest.mark.parametrize("verdict", ["passed", "rejected"])
 def test_table_and_verdict_of_the_gate(tmp_path: Path, verdict: str):
-    (tmp_path / "gate.json").write_text(json.dumps({"verdict": verdict, "weights_digest": "ff"}))
+    content = {"verdict": verdict, "sentence": f"{verdict}: why", "weights_digest": "ff"}
+    (tmp_path / "gate.json").write_text(json.dumps(content))
     (tmp_path / "gate.md").write_text("| rule |\n")
     folder, table = dsl.Artifact(uri=str(tmp_path)), dsl.Markdown(uri=str(tmp_path / "table"))
 
     assert artifacts.fill_verdict(folder, table) == (verdict == "passed")
 
-    assert folder.metadata == {"verdict": verdict, "weights_digest": "ff"}
+    assert folder.metadata == content
     assert Path(table.path).read_text() == "| rule |\n"
 
 

@@ -24,7 +24,10 @@ def test_a_step_gets_its_own_sections_and_no_other(params: Params):
     divided = step_parameters(arguments)
     stricter = step_parameters(arguments | {"accuracy_min": 0.99})
 
-    assert {step for step in SECTIONS if getattr(divided, step) != getattr(stricter, step)} == {"gate"}
+    assert {step for step in SECTIONS if getattr(divided, step) != getattr(stricter, step)} == {
+        "gate",
+        "register",
+    }
     training, _ = params_from_json(divided.train)
     assert training.train == params.train
     with pytest.raises(AttributeError):
