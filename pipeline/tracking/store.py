@@ -85,6 +85,7 @@ def open_store(root: Path) -> str:
                 raise TrackingError(
                     f"MLflow cannot create a store in {folder}: the path has an apostrophe",
                     "rename that folder, or set MLFLOW_TRACKING_URI to http://HOST:PORT",
+                    f"set {MLFLOW_SETTING} to http://HOST:PORT",
                 )
             folder.mkdir(exist_ok=True)
             # The lock: two experiments must not create the tables at the same time. The working directory:
