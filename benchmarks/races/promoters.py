@@ -49,9 +49,7 @@ class Task:
     registered: bool
 
 
-def work(
-    url: str, barrier: Barrier, tasks: Queue[Task | None], outcomes: Queue[tuple[str, str]]
-) -> None:
+def work(url: str, barrier: Barrier, tasks: Queue[Task | None], outcomes: Queue[tuple[str, str]]) -> None:
     """A promoter process: does task after task until there is None, and answers with its name and error."""
     configure_mlflow()
     from mlflow import MlflowClient

@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
 SECONDS = 120
 """The longest that a round may take."""
-KINDS = ("no champion", "champion", "champion without a history", "two with the same weights")
+KINDS = (
+    "no champion",
+    "a champion",
+    "a champion without a history",
+    "no champion, and two promoters with the same weights",
+)
 """What there is before a round, in turn; half of each kind begin when all versions are registered."""
 
 
@@ -75,13 +80,13 @@ class Promoters:
         """Lets the promoters race once for a new registered model, and adds what came of it to a result."""
         kind = KINDS[number % len(KINDS)]
         models = [self._model(number, nth) for nth in range(self.count)]
-        if kind == "two with the same weights":
+        if kind == KINDS[3]:
             models[1] = models[0]
         registry = Registry(self.client, f"races-{self.count}-{'history' if history else 'alias'}-{number}")
         before = self._model(number, self.count)
-        if kind.startswith("champion"):
+        if kind in KINDS[1:3]:
             version = register(registry, before, *log_model(self.client))
-            if kind == "champion" and history:
+            if kind == KINDS[1] and history:
                 with_history(registry, version, before)
             else:
                 self.client.set_registered_model_alias(registry.name, CHAMPION, version.version)
@@ -93,7 +98,7 @@ class Promoters:
         result.seconds += monotonic() - started
         result.rounds += 1
         result.errors += [f"{name} ({kind}): {error}" for name, error in outcomes if error]
-        there = [*models, before] if kind.startswith("champion") else models
+        there = [*models, before] if kind in KINDS[1:3] else models
         result.twice += not once(registry, there)
         result.wrong += not (right(registry, there) if history else is_best(registry, there))
 
@@ -134,7 +139,7 @@ def is_best(registry: Registry, models: Sequence[Model]) -> bool:
 
 
 def right(registry: Registry, models: Sequence[Model]) -> bool:
-    """Whether the best is champion, and aliases and history are right: each champion beat the one before it."""
+    """Whether the best is champion, aliases and history agree, and each champion beat the one before it."""
     now = registry.read()
     accuracy = {number: float(version.tags[ACCURACY_TAG]) for number, version in now.versions.items()}
     chain = all(

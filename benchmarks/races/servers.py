@@ -70,10 +70,10 @@ def _store(database: str, folder: Path) -> Iterator[str]:
         create = [programs / "initdb", "-D", data, "-U", "mlflow", "--auth", "trust"]
         control = [programs / "pg_ctl", "-D", data, "-w", "-l", f"{data}/server.log"]
         options = f"-c listen_addresses='' -c unix_socket_directories='{data}'"
-        quiet: dict[str, Any] = {"check": True, "stdout": subprocess.DEVNULL, "cwd": data, **user}
-        subprocess.run(create, **quiet)
-        subprocess.run([*control, "-o", options, "start"], **quiet)
+        quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "cwd": data, **user}
+        subprocess.run(create, check=True, **quiet)
+        subprocess.run([*control, "-o", options, "start"], check=True, **quiet)
         try:
             yield f"postgresql+psycopg://mlflow@/postgres?host={data}"
         finally:
-            subprocess.run([*control, "-m", "immediate", "stop"], **quiet)
+            subprocess.run([*control, "-m", "immediate", "stop"], check=True, **quiet)
