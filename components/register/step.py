@@ -197,8 +197,8 @@ def find_version(client: MlflowClient, model_name: str, weights_digest: str) -> 
 def drop_copies(registry: Registry, first: ModelVersion) -> None:
     """Of the versions with the same weights, keeps the first whose files exist; see `find_version`.
 
-    Two processes may register the same weights at the same moment; one that is killed then leaves its
-    version, until the next process that registers these weights.
+    Two processes may register the same weights at the same moment. If one is killed then, its version stays
+    until another process registers these weights.
     """
     for version in registry.read().versions.values():
         if version.tags.get(WEIGHTS_TAG) == first.tags[WEIGHTS_TAG]:
