@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Other code than this folder's, and the repository of a git hook that calls make, are not for what runs here.
 unexport PYTHONHOME PYTHONPATH PYTHONSAFEPATH $(shell git rev-parse --local-env-vars 2>/dev/null)
 
-.PHONY: help setup run test test-slow e2e lint docs ui leaderboard seeds bench bench-train bench-loop image image-gpu lock clean
+.PHONY: help setup run test test-slow e2e lint docs ui leaderboard seeds bench bench-train bench-loop faults image image-gpu lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -63,6 +63,10 @@ bench-train: setup ## the plain Keras way against ours, in turn, into docs/bench
 bench-loop: setup ## Keras's fit against a hand-written loop
 	@fashion data
 	@python -m benchmarks.loop $(ARGS)
+
+faults: setup ## kill -9, full disks, dead servers and more, into docs/faults.md; a quick look: make faults ARGS="--rounds 5"
+	@fashion data
+	@python -m tests.faults $(ARGS)
 
 image: ## the image of the steps, for CPUs; tagged by commit (variables: infra/image/build)
 	@infra/image/build cpu
