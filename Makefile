@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Other code than this folder's, and the repository of a git hook that calls make, are not for what runs here.
 unexport PYTHONHOME PYTHONPATH PYTHONSAFEPATH $(shell git rev-parse --local-env-vars 2>/dev/null)
 
-.PHONY: help setup run test test-slow e2e lint docs ui leaderboard seeds bench bench-train bench-loop races image image-gpu lock clean
+.PHONY: help setup run test test-slow e2e lint docs ui leaderboard seeds bench bench-train bench-loop races faults image image-gpu lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -67,6 +67,10 @@ bench-loop: setup ## Keras's fit against a hand-written loop
 races: setup ## promoters at the same moment, on MLflow servers with SQLite and PostgreSQL, into docs/races.md
 	@RACES_EXAMPLES=5000 python -m pytest -n 0 tests/components/registry/test_interleavings.py
 	@python -m benchmarks.races $(ARGS)
+
+faults: setup ## kill -9, full disks, dead servers and more, into docs/faults.md; a quick look: make faults ARGS="--rounds 5"
+	@fashion data
+	@python -m tests.faults $(ARGS)
 
 image: ## the image of the steps, for CPUs; tagged by commit (variables: infra/image/build)
 	@infra/image/build cpu

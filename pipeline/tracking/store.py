@@ -91,8 +91,15 @@ def open_store(root: Path) -> str:
             # The lock: two experiments must not create the tables at the same time. The working directory:
             # MLflow puts the experiment Default there, and DVC deletes its copies of the project.
             with FileLock(folder / ".lock"), chdir(folder.parent):
+                unfinished = folder / ".unfinished"
+                if unfinished.exists():  # MLflow cannot go on with the tables that it has half created
+                    for leftover in folder.glob("mlflow.db*"):
+                        leftover.unlink()
+                if database and not database.exists():
+                    unfinished.touch()
                 mlflow.set_tracking_uri(uri)
                 mlflow.MlflowClient().search_experiments(max_results=1)
+                unfinished.unlink(missing_ok=True)
         elif database and not database.parent.is_dir():  # MLflow would retry for 100 s
             raise FileNotFoundError(f"there is no folder {database.parent}")
         else:

@@ -1,6 +1,7 @@
 """Does each fault as often as said, goes on as a user would, and writes docs/faults.md."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -67,6 +68,8 @@ def measure(bench: Bench, name: str, rounds: int) -> Row:
         print(f"{name}, round {row.rounds}: {line}", flush=True)
         if not row.line or "traceback" in line:
             row.line = line
+        if "traceback" in line:
+            print(each.ran.output[-3000:], flush=True)
         if ended.code or lacks or exceeds:
             print(f"then {ended.code}, lacks {lacks}, has too much {exceeds}")
             print(ended.output[-2000:] if ended.code else each.ran.output[-2000:])
@@ -107,6 +110,8 @@ def write(rows: list[Row]) -> None:
 @click.option("--only", multiple=True, help="Part of a fault's name. The others keep their last results.")
 def main(rounds: int, only: tuple[str, ...]) -> None:
     """Does the faults."""
+    os.environ.update(DVC_NO_ANALYTICS="1", GX_ANALYTICS_ENABLED="false", MLFLOW_DISABLE_TELEMETRY="true")
+    os.environ.pop("MLFLOW_TRACKING_URI", None)
     results = read_json(RESULTS, "") if RESULTS.exists() else {}
     chosen = [name for name in FAULTS if not only or any(part in name for part in only)]
 

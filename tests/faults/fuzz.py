@@ -41,7 +41,7 @@ def fuzz(inputs: int) -> dict[str, float]:
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     right = read = 0
     started = time.monotonic()
-    memory_disk = next((name for name in ("/dev/shm",) if Path(name).is_dir()), None)
+    memory_disk = "/dev/shm" if Path("/dev/shm").is_dir() else None
     with TemporaryDirectory(dir=memory_disk) as folder:
         path = Path(folder) / "file"
         for _ in range(inputs):

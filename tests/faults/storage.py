@@ -25,7 +25,9 @@ def s3(fail: Callable[[Proxy], object], recover: Callable[[Proxy], object]) -> F
                 s3_client().create_bucket(Bucket=bucket)
                 proxy = Proxy(int(server.url.rpartition(":")[2]))
                 proxy.rise()
-                project = with_variables(bench.restore(), **server.environment, AWS_ENDPOINT_URL=proxy.url)
+                project = with_variables(
+                    bench.restore(), **server.environment | {"AWS_ENDPOINT_URL": proxy.url}
+                )
                 project.run("dvc", "remote", "add", "--local", "--default", "store", f"s3://{bucket}/dvc")
                 project.run("dvc", "push", "--quiet", "data.dvc")
                 for name in ("data", ".dvc/cache"):

@@ -1,6 +1,9 @@
 """Where runs, artifacts and models are kept, whatever the environment says."""
 
+import os
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -13,7 +16,7 @@ from components.common.errors import TrackingError
 from pipeline.tracking.runs import Tracker
 from pipeline.tracking.store import sqlite_file, store_folder, tracking_uri
 from tests.support.mlflow_server import runs
-from tests.support.project import MODEL, Project, without_store
+from tests.support.project import MODEL, ROOT, Project, without_store
 
 pytestmark = pytest.mark.usefixtures("restored_environment")
 
@@ -83,6 +86,29 @@ def test_a_database_that_another_process_has_locked_is_named(tmp_path: Path):
 
         with pytest.raises(TrackingError, match=r"mlflow\.db is locked by another process"):
             Tracker(tmp_path, MODEL)
+
+
+def test_a_store_that_was_killed_while_it_was_created_is_created_anew(tmp_path: Path):
+    """The process ends at the first table of the migrations, which MLflow cannot repeat."""
+    script = (
+        "import os\n"
+        "from pathlib import Path\n"
+        "from sqlalchemy import Engine, event\n"
+        "@event.listens_for(Engine, 'after_cursor_execute')\n"
+        "def end(connection, cursor, statement, *_):\n"
+        "    if '_alembic_tmp_' in statement: os._exit(9)\n"
+        "from pipeline.tracking.store import open_store\n"
+        "open_store(Path('.').resolve())\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    killed = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, check=False)
+    assert killed.returncode == 9
+    assert (tmp_path / "mlruns" / "mlflow.db").exists()
+
+    tracker = Tracker(tmp_path, MODEL)
+
+    assert tracker.client.get_experiment_by_name(MODEL).experiment_id == tracker.experiment_id
+    assert not (tmp_path / "mlruns" / ".unfinished").exists()
 
 
 def test_experiments_of_dvc_share_the_projects_store(tmp_path: Path):
