@@ -67,8 +67,8 @@ def _store(database: str, folder: Path) -> Iterator[str]:
     with TemporaryDirectory(prefix="races-") as data:
         if user:
             shutil.chown(data, **user)
-        create = [programs / "initdb", "-D", data, "-U", "mlflow", "--auth", "trust"]
-        control = [programs / "pg_ctl", "-D", data, "-w", "-l", f"{data}/server.log"]
+        create = [str(programs / "initdb"), "-D", data, "-U", "mlflow", "--auth", "trust"]
+        control = [str(programs / "pg_ctl"), "-D", data, "-w", "-l", f"{data}/server.log"]
         options = f"-c listen_addresses='' -c unix_socket_directories='{data}'"
         quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "cwd": data, **user}
         subprocess.run(create, check=True, **quiet)

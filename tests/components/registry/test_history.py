@@ -68,7 +68,7 @@ def test_the_order_in_which_the_server_lists_the_entries_does_not_matter():
 def test_a_rollback_goes_back_in_the_history_and_not_by_number():
     # Version 3 was champion before version 1 was promoted, 2 never.
     state = derive([A, B, C], history("3", "1", "3-1"))
-    assert (state.champion, state.withdrawn) == (3, {1})
+    assert (state.champion, state.withdrawn) == (3, frozenset({1}))
     # With none named, it is the last one that was not withdrawn.
     assert derive([A, B, C], history("3", "1", "0-1")).champion == 3
 
@@ -78,7 +78,7 @@ def test_what_was_withdrawn_is_not_champion_again():
     entries = history("1", "2", "1-2", "3")
     assert derive([A, B, C], entries).champion == 3
     state = derive([A, B], entries)
-    assert (state.champion, state.challenger, state.withdrawn) == (1, None, {2})
+    assert (state.champion, state.challenger, state.withdrawn) == (1, None, frozenset({2}))
 
 
 def test_what_was_withdrawn_is_champion_again_if_a_person_promotes_it():
@@ -88,7 +88,7 @@ def test_what_was_withdrawn_is_champion_again_if_a_person_promotes_it():
 
 def test_all_champions_are_withdrawn():
     state = derive([A, B], history("1", "0-1"))
-    assert (state.champion, state.challenger, state.withdrawn) == (None, 2, {1})
+    assert (state.champion, state.challenger, state.withdrawn) == (None, 2, frozenset({1}))
     assert state.aliases == {"challenger": 2}
 
 
@@ -104,7 +104,7 @@ def test_the_same_weights_registered_again_take_the_place_of_a_deleted_version()
     assert derive([A, again], history("1", "2")).champion == 5
     # Withdrawn weights stay so under a new number.
     state = derive([A, again], history("1", "2", "1-2"))
-    assert (state.champion, state.challenger, state.withdrawn) == (1, None, {5})
+    assert (state.champion, state.challenger, state.withdrawn) == (1, None, frozenset({5}))
 
 
 def test_of_two_versions_with_the_same_weights_the_older_one_is_champion():

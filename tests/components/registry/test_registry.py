@@ -179,7 +179,7 @@ def test_an_entry_comes_back_as_it_was_written_with_number_and_time(setting: Set
         replace(second, number=2, time=times[1]),
     )
     assert 0 < times[0] <= times[1]
-    assert (state.head, state.champion, state.withdrawn) == (2, 2, {1})
+    assert (state.head, state.champion, state.withdrawn) == (2, 2, frozenset({1}))
     assert setting.registry.reconcile() == state
     assert setting.aliases() == {"champion": "2"}
 
