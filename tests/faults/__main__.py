@@ -98,6 +98,10 @@ def write(rows: list[Row]) -> None:
             "`dvc.lock`, the files, the runs in MLflow with every epoch and metric, the versions and aliases "
             "of the registry. In how many rounds was something lost, was something left half-done or twice, "
             "and was everything as in the undisturbed run?\n\n"
+            "Not counted: after a change of the registry by hand, a second logged model in the run; after hostile "
+            "names, what is kept under these names. `with a traceback` in the last column is a fault not mended.\n\n"
+            "kill -9 comes at a random moment of the step. Rows with few rounds are from a quick look: "
+            "`make faults` does 200 rounds of kill -9, 40 for each step, and writes this page anew.\n\n"
             f"Made on {datetime.now(UTC):%Y-%m-%d} with {describe_machine()}.\n\n"
             + tabulate(table, HEADERS, tablefmt="github")
             + "\n",
