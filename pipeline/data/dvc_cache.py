@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.common.errors import PipelineError, first_line
+from components.common.errors import PipelineError, StorageError, first_line
 from components.common.files import file_digest
 from components.ingest.sources import SourceError
 
@@ -73,11 +73,17 @@ def open_dvc(root: Path) -> Any:
     Raises:
         PipelineError: DVC's configuration is wrong.
     """
+    import sqlite3
+
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
     try:
         return Repo(str(root))
+    except sqlite3.OperationalError as error:  # DVC's index
+        raise StorageError(
+            f"DVC cannot open its index in {root}/.dvc: {error}", "free some space, and check who owns .dvc"
+        ) from None
     except DvcException as error:
         raise PipelineError(
             f"DVC cannot open {root}: {' '.join(str(error).split())}",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from components.common.errors import MLFLOW_SETTING, TrackingError, first_line, redacted
+from components.common.errors import MLFLOW_SETTING, StorageError, TrackingError, first_line, redacted
 from components.common.files import as_storage_error
 from pipeline.tracking.server import check_server
 from pipeline.tracking.settings import configure_mlflow
@@ -106,6 +106,10 @@ def open_store(root: Path) -> str:
             mlflow.set_tracking_uri(uri)
             mlflow.MlflowClient()
     except (MlflowException, SQLAlchemyError, OSError, ImportError, ValueError) as error:
+        if "disk is full" in str(error):
+            raise StorageError(
+                f"no space left for {redacted(uri)}", "free some space and run the same command again"
+            ) from None
         if "database is locked" in str(error):
             raise TrackingError(
                 f"{redacted(uri)} is locked by another process", "wait until that has ended, or end it"
