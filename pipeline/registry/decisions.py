@@ -89,7 +89,7 @@ def rollback(
         earlier = to
     if earlier is None:
         raise PipelineError(
-            f"version {champion} is the first champion, there is none to go back to",
+            f"no champion before version {champion} may come back",
             "`fashion promote VERSION --reason …` makes another version champion",
         )
     _check_files(registry, now.versions[earlier])

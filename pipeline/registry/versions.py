@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from components.common.errors import PipelineError
 from components.common.files import read_json
 from components.register.step import find_version
-from components.registry.history import CHAMPION, Entry
+from components.registry.history import CHALLENGER, CHAMPION, Entry
 from components.registry.predictions import artifacts, has_files
 from components.registry.registry import (
     CARD_FOLDER,
@@ -154,9 +154,12 @@ def last_model(project: Project, tracker: Tracker, name: str) -> tuple[str, str]
             return "not registered", ""
         version = find_version(tracker.client, name, training["weights_digest"])
         now = Registry(tracker.client, name).read()
-    settled = CHAMPION in now.aliases and now.state.aliases.items() <= now.aliases.items()
-    if version is None or not settled:
+    if version is None:
         return None
-    aliases = sorted(alias for alias, number in now.aliases.items() if number == int(version.version))
-    label = f"{name} version {version.version}, {' and '.join(aliases) or 'without an alias'}"
+    aliases = {alias: now.aliases[alias] for alias in (CHAMPION, CHALLENGER) if alias in now.aliases}
+    could_be_champion = not now.state.champion and int(version.version) not in now.state.withdrawn
+    if could_be_champion or aliases != now.state.aliases:
+        return None
+    held = sorted(alias for alias, number in now.aliases.items() if number == int(version.version))
+    label = f"{name} version {version.version}, {' and '.join(held) or 'without an alias'}"
     return label, f"models:/{name}/{version.version}"

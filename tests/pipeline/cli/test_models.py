@@ -34,7 +34,7 @@ def test_people_look_at_the_registry_and_decide(served: Project, client: MlflowC
     assert "champion: version 1, it was not set" in served.fashion("models", "reconcile").stdout
     assert aliases(client, MODEL) == {"champion": 1}
 
-    assert "there is none to go back to" in served.fashion("rollback", "--reason", "x", code=1).stderr
+    assert "no champion before version 1" in served.fashion("rollback", "--reason", "x", code=1).stderr
     assert "--reason" in served.fashion("promote", "1", code=2).stderr
 
     client.delete_model_version(MODEL, "1")

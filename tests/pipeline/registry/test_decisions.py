@@ -58,7 +58,7 @@ def test_a_rollback_follows_the_history_and_not_the_numbers(registry: Registry, 
     assert rollback(registry, "this one too", "me") == Change(3, 1, 3)
     assert registry.read().state.withdrawn == {2, 3}
 
-    with pytest.raises(PipelineError, match="version 1 is the first champion"):
+    with pytest.raises(PipelineError, match="no champion before version 1 may come back"):
         rollback(registry, "and this", "me")
 
 
