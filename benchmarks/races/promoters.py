@@ -87,9 +87,9 @@ def log_model(client: MlflowClient) -> tuple[str, str]:
     """Logs a model of one small file; returns its URI and id."""
     logged = client.create_logged_model("0", name="model")
     with TemporaryDirectory() as folder:
-        file = Path(folder) / "MLmodel"
-        file.write_text("flavors: {}\n", encoding="utf-8")
-        client.log_model_artifact(logged.model_id, str(file))
+        file = Path(folder) / "model.keras"
+        file.write_text("not read", encoding="utf-8")
+        client.log_model_artifact(logged.model_id, str(file), "data")
     return f"models:/{logged.model_id}", logged.model_id
 
 

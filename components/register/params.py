@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, field_validator
 
 from components.common.params import Section
 
@@ -15,6 +15,13 @@ class RegisterParams(Section):
     model_name: str = Field(
         pattern=r"^[\w.-]+$", description="registered model's name", examples=["fashion-mnist"]
     )
+
+    @field_validator("model_name")
+    @classmethod
+    def _no_history(cls, name: str) -> str:
+        if name.endswith(".history"):
+            raise ValueError("names that end with .history are those of histories")
+        return name
 
 
 class CardParams(Section):

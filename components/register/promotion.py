@@ -56,6 +56,7 @@ def promote(
             champion=number,
             champion_digest=version.tags[WEIGHTS_TAG],
             previous=champion or 0,
+            previous_digest=now.versions[champion].tags.get(WEIGHTS_TAG, "") if champion else "",
             action="register",
             reason=reason,
             by=by,

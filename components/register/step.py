@@ -108,14 +108,15 @@ def register(
     registry = Registry(client, model_name)
     try:
         found = find_version(client, model_name, digest)
-        if found:
-            registry.set_tags(found, {GATE_TAG: gate["verdict"]})
+        if found and found.tags.get(GATE_TAG) != gate["verdict"]:
+            registry.set_tags(found, {GATE_TAG: gate["verdict"], SENTENCE_TAG: gate["sentence"]})
         if gate["verdict"] != "passed":
             reason = gate["sentence"]
             if found:
                 registry.reconcile()
                 reason += f"; it is version {found.version} since an earlier gate"
             return _write(out, Registration(False, reason, digest, run_id, model_name))
+        is_new = found is None
         if found is None:
             made = _create_version(registry, candidate, training, gate, run_id)
             found = find_version(client, model_name, digest) or made  # another process may have been faster
@@ -127,15 +128,20 @@ def register(
         def compare(champion: ModelVersion) -> tuple[dict[str, Any], str]:
             """The gate's comparison, if this is the champion that it was made with; else a new one."""
             known = gate["comparison"]
-            if not known or known["error"] or known["champion"][WEIGHTS_TAG] != champion.tags[WEIGHTS_TAG]:
+            if (
+                not known
+                or known["error"]
+                or known["champion"][WEIGHTS_TAG] != champion.tags.get(WEIGHTS_TAG)
+            ):
                 known = compare_with(client, candidate, champion, params)
             return known, sentence([], known)
 
         comparison, reason = promote(registry, found, compare, gate["sentence"], by)
-        if comparison:
+        if comparison and (is_new or comparison["beats"]):  # else it keeps what it was registered with
             registry.set_tags(found, {COMPARISON_TAG: json.dumps(comparison), SENTENCE_TAG: reason})
         if CARD_TAG not in found.tags:
-            gate |= {"comparison": comparison, "sentence": reason}
+            tags = client.get_model_version(model_name, found.version).tags
+            gate |= {"comparison": json.loads(tags[COMPARISON_TAG]), "sentence": tags[SENTENCE_TAG]}
             _add_card(registry, found, candidate, validated, gate, card)
         state = registry.reconcile()
     except MlflowException as error:

@@ -86,9 +86,11 @@ def compare_with_champion(
     now = Registry(client, model_name).read()
     if now.state.champion is None:
         return None
-    champion = now.versions[now.state.champion]
-    if champion.tags[WEIGHTS_TAG] != candidate.evaluation()["weights_digest"]:
+    champion, evaluation = now.versions[now.state.champion], candidate.evaluation()
+    if champion.tags.get(WEIGHTS_TAG) != evaluation["weights_digest"]:
         return compare_with(client, candidate, champion, params)
+    if champion.tags.get(DATA_TAG) != evaluation["data_version"]:
+        return None  # what is recorded is of other images
     recorded: dict[str, Any] | None = json.loads(champion.tags.get(COMPARISON_TAG, "null"))
     return recorded
 
@@ -100,7 +102,7 @@ def compare_with(
     evaluation = candidate.evaluation()
     about = {
         "version": int(champion.version),
-        WEIGHTS_TAG: champion.tags[WEIGHTS_TAG],
+        WEIGHTS_TAG: champion.tags.get(WEIGHTS_TAG, ""),
         "data_version": champion.tags.get(DATA_TAG, ""),
     }
     classes = evaluation["task"]["classes"]

@@ -78,15 +78,15 @@ def judge_comparison(figures: dict[str, Any], params: ComparisonParams) -> list[
 
     With `max_regression` 0, equal accuracy is not enough, unless all predictions are the same.
     """
-    regression = -figures["difference"] + 0.0  # + 0.0: no "-0.0000" in the table
-    tie = regression == 0 and figures["changed"] > 0 and params.max_regression == 0
+    difference, bound = figures["difference"], 0.0 - params.max_regression
+    tie = difference == 0 and figures["changed"] > 0 and params.max_regression == 0
     rules = [
         RuleVerdict(
-            "accuracy_regression",
-            regression,
-            "<=",
-            params.max_regression,
-            regression <= params.max_regression and not tie,
+            "accuracy_difference",
+            difference,
+            ">=",
+            bound,
+            difference >= bound and not tie,
             "(as accurate as the champion, which stays)" if tie else "",
         )
     ]

@@ -17,27 +17,37 @@ CHAMPION, CHALLENGER = "champion", "challenger"
 
 @dataclass(frozen=True)
 class Version:
-    """A version of the registered model: number, digest of its weights, whether it passed the gate."""
+    """A version of the registered model.
+
+    Args:
+        number: Its number.
+        weights_digest: Digest of its weights; empty if this project did not register it.
+        passed: Whether it passed the gate.
+        withdrawn: Whether it is tagged as withdrawn. It counts only if the history was deleted.
+    """
 
     number: int
     weights_digest: str
     passed: bool
+    withdrawn: bool = False
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A change of champion. Weights decide, numbers are for people: a deleted model can be registered again.
+    """A change of champion. A version is named by its number and its weights.
 
     Args:
         after: Number of the last entry that counted when this one was written, 0 if there was none.
         champion: The version that becomes champion, 0 for none.
         champion_digest: Digest of its weights.
         previous: The version that was champion, 0 for none.
+        previous_digest: Digest of its weights.
         withdrawn: The version that is withdrawn, 0 for none. Only a person makes it champion again.
         withdrawn_digest: Digest of its weights.
-        action: `register`, `promote` or `rollback`.
+        action: `register`, `promote`, `rollback`, or `reconcile` (the champion was deleted).
         reason: Why, in a sentence.
         by: The user.
+        key: Its writer's own name for it.
         number: Its own number, given by the server.
         time: When the server took it, milliseconds since 1970.
     """
@@ -51,6 +61,8 @@ class Entry:
     by: str
     withdrawn: int = 0
     withdrawn_digest: str = ""
+    previous_digest: str = ""
+    key: str = ""
     number: int = 0
     time: int = 0
 
@@ -65,6 +77,7 @@ class State:
         challenger: The newest version after the champion that passed the gate and was not withdrawn.
         withdrawn: The versions that were withdrawn.
         entries: The entries that count, the oldest first.
+        champions: The versions that were champion and may be again, the last one at the end.
     """
 
     head: int
@@ -72,6 +85,7 @@ class State:
     challenger: int | None
     withdrawn: frozenset[int]
     entries: tuple[Entry, ...]
+    champions: tuple[int, ...] = ()
 
     @property
     def aliases(self) -> dict[str, int]:
@@ -83,7 +97,9 @@ class State:
 def derive(versions: Sequence[Version], entries: Sequence[Entry], alias: int | None = None) -> State:
     """The champion and the challenger.
 
-    The champion is the last one in the history that exists and was not withdrawn.
+    The champion is the last one in the history that exists and was not withdrawn. Weights that are
+    registered again after their version was deleted are another version, which has to beat the champion; but
+    weights that were withdrawn stay withdrawn.
 
     Args:
         versions: The versions that exist.
@@ -96,14 +112,19 @@ def derive(versions: Sequence[Version], entries: Sequence[Entry], alias: int | N
     for entry in counted:
         withdrawn |= {entry.withdrawn_digest} - {""}
         withdrawn.discard(entry.champion_digest)
+    if not counted:
+        withdrawn = {version.weights_digest for version in versions if version.withdrawn}
     eligible = [version for version in versions if version.weights_digest not in withdrawn]
     # Of two versions with the same weights, made at the same moment, the older one stays; see `drop_copies`.
-    numbers = {v.weights_digest: v.number for v in sorted(eligible, key=lambda v: -v.number)}
-    past = [numbers[e.champion_digest] for e in counted if e.champion_digest in numbers]
-    if not counted:
-        past = [version.number for version in versions if version.number == alias]
+    oldest = {v.weights_digest: v.number for v in sorted(eligible, key=lambda v: -v.number)}
+    if counted:  # whoever was champion before the first entry has none of its own
+        named = [(counted[0].previous, counted[0].previous_digest)]
+        named += [(entry.champion, entry.champion_digest) for entry in counted]
+        past = [oldest[digest] for number, digest in named if oldest.get(digest, number + 1) <= number]
+    else:
+        past = [version.number for version in eligible if version.number == alias]
     champion = past[-1] if past else None
-    only = [v for v in eligible if v.number == numbers[v.weights_digest]]
+    only = [v for v in eligible if v.number == oldest[v.weights_digest]]
     later = [v.number for v in only if v.passed and v.number > (champion or 0)]
     return State(
         head=counted[-1].number if counted else 0,
@@ -111,6 +132,7 @@ def derive(versions: Sequence[Version], entries: Sequence[Entry], alias: int | N
         challenger=max(later, default=None),
         withdrawn=frozenset(v.number for v in versions if v.weights_digest in withdrawn),
         entries=tuple(counted),
+        champions=tuple(past),
     )
 
 

@@ -14,7 +14,7 @@ from components.common.errors import PipelineError, first_line
 from components.common.files import data_version, read_json, write_json
 from components.common.saved_model import load_model, predict
 from components.common.tensorflow import import_tensorflow
-from components.registry.registry import FILE_TAG, WEIGHTS_TAG
+from components.registry.registry import FILE_TAG, WEIGHTS_TAG, weights_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from components.common.idx import Bytes
 
+MODEL_FILE = "data/model.keras"
+"""Of the artifacts of a logged model."""
 FOLDER = "predictions"
 """Of the artifacts of a logged model: a file for each data version."""
 
@@ -45,7 +47,7 @@ def predicted_by(
     Raises:
         PipelineError: The model's file cannot be had, is damaged or of other weights.
     """
-    digest, of_data = version.tags[WEIGHTS_TAG], data_version(data)
+    digest, of_data = weights_of(version), data_version(data)
     images, labels = idx.read_split(data, "test", len(classes))
     with TemporaryDirectory() as folder:
         kept = _kept(client, version, of_data, Path(folder))
@@ -81,16 +83,17 @@ def fetch_model(client: MlflowClient, version: ModelVersion, folder: Path) -> Pa
         PipelineError: It cannot be had.
     """
     try:
-        return Path(artifacts(client, version).download_artifacts("data/model.keras", str(folder)))
+        return Path(artifacts(client, version).download_artifacts(MODEL_FILE, str(folder)))
     except Exception as error:  # each kind of artifact store has errors of its own
+        reason = " ".join(str(error).split())[:300]
         raise PipelineError(
-            f"the model file of version {version.version} cannot be had: {first_line(error)}",
+            f"the model file of version {version.version} cannot be had: {reason}",
             "`fashion models` lists the versions; `fashion promote` makes another one champion",
         ) from error
 
 
 def has_files(client: MlflowClient, version: ModelVersion) -> bool:
-    """Whether the files of a version still exist.
+    """Whether the model file of a version still exists.
 
     Raises:
         MlflowException: The server does not answer.
@@ -98,7 +101,8 @@ def has_files(client: MlflowClient, version: ModelVersion) -> bool:
     from mlflow.exceptions import MlflowException
 
     try:
-        return bool(artifacts(client, version).list_artifacts())
+        files = artifacts(client, version).list_artifacts("data") or ()
+        return MODEL_FILE in [file.path for file in files]
     except FileNotFoundError:
         return False
     except MlflowException as error:

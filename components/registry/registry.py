@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from components.common.errors import MLFLOW_SETTING, TrackingError, first_line
+from components.common.errors import MLFLOW_SETTING, PipelineError, TrackingError, first_line
 from components.registry.history import CHALLENGER, CHAMPION, Entry, State, Version, derive
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ GATE_TAG, COMPARISON_TAG, SENTENCE_TAG = "gate", "comparison", "verdict"
 """Tags of a version: the gate's verdict; the comparison with the champion of then (JSON); both in words."""
 CARD_FOLDER, CARD_TAG = "card", "card"
 """Where the model card is among the version's artifacts, and the tag with its digest."""
+WITHDRAWN_TAG = "withdrawn"
+"""Tag of a version that a person has withdrawn, should the history be deleted."""
 LOST_TAG = "files_lost"
 """Tag of a version whose files are gone: its weights are registered again as another version."""
 
@@ -73,18 +76,19 @@ class Registry:
 
         It does not if another process added one since the state was read whose head is `entry.after`.
         """
+        entry = replace(entry, key=uuid.uuid4().hex)  # an answer may be lost, and the call repeated
         content = {name: str(value) for name, value in asdict(entry).items() if value}
         change = f"champion: version {entry.champion or 'none'}, before: {entry.previous or 'none'}"
         for attempt in _attempts():
             with attempt:
                 self.create(self.history)
-                made = self.client.create_model_version(
+                self.client.create_model_version(
                     self.history,
                     f"models:/{self.name}/{entry.champion or entry.withdrawn}",
                     tags=content,
                     description=f"{change}. {entry.reason}"[:5000],
                 )
-        return int(made.version) in [counted.number for counted in self.read().state.entries]
+        return entry.key in [counted.key for counted in self.read().state.entries]
 
     def reconcile(self) -> State:
         """Sets the aliases to what follows from versions and history, and returns that state.
@@ -97,6 +101,9 @@ class Registry:
         """
         for _ in range(ROUNDS):
             now = self.read()
+            with ignoring(DENIED):  # somebody who may will keep it
+                if self._keep_fallback(now):
+                    continue
             wanted = now.state.aliases
             wrong = [name for name in (CHAMPION, CHALLENGER) if now.aliases.get(name) != wanted.get(name)]
             if not wrong:
@@ -109,6 +116,16 @@ class Registry:
             "find and stop it, then run the same command again",
             "find and stop it, then submit the run again",
         )
+
+    def _keep_fallback(self, now: Snapshot) -> bool:
+        """Adds an entry if the champion of the last one was deleted; returns whether it tried."""
+        entries, champion = now.state.entries, now.state.champion
+        if not entries or not champion or entries[-1].champion == champion:
+            return False
+        last, weights = entries[-1], now.versions[champion].tags[WEIGHTS_TAG]
+        reason = f"version {last.champion} does not exist any more"
+        self.add(Entry(now.state.head, champion, weights, last.champion, "reconcile", reason, "reconcile"))
+        return True
 
     def create(self, name: str) -> None:
         """Creates a registered model unless it exists."""
@@ -157,6 +174,20 @@ class Registry:
                 return sorted(found, key=lambda version: int(version.version))
 
 
+def weights_of(version: ModelVersion) -> str:
+    """The digest of a version's weights.
+
+    Raises:
+        PipelineError: This project did not register it.
+    """
+    if WEIGHTS_TAG not in version.tags:
+        raise PipelineError(
+            f"version {version.version} has no tag {WEIGHTS_TAG}: this pipeline did not register it",
+            "take a version that a run registered; `fashion models` lists them",
+        )
+    return str(version.tags[WEIGHTS_TAG])
+
+
 def refusal(error: Exception) -> TrackingError:
     """What to tell the user of an error of MLflow, its database or its connection."""
     if getattr(error, "error_code", "") == DENIED:
@@ -177,7 +208,12 @@ def refusal(error: Exception) -> TrackingError:
 def _decisive(versions: Iterable[ModelVersion]) -> list[Version]:
     """What decides about the champion, of each version that has its files."""
     return [
-        Version(int(v.version), v.tags.get(WEIGHTS_TAG, ""), v.tags.get(GATE_TAG) == "passed")
+        Version(
+            int(v.version),
+            v.tags.get(WEIGHTS_TAG, ""),
+            v.tags.get(GATE_TAG) == "passed",
+            v.tags.get(WITHDRAWN_TAG) == "true",
+        )
         for v in versions
         if LOST_TAG not in v.tags
     ]

@@ -11,19 +11,44 @@ from typing import TYPE_CHECKING, Any
 import click
 from tabulate import tabulate
 
+from components.register.params import RegisterParams
+from components.registry.history import CHALLENGER, CHAMPION
 from pipeline.project import Project, project_root
 
 if TYPE_CHECKING:
     from components.registry.registry import Registry
 
 NUMBER = click.IntRange(min=1)
-reason_option = click.option("--reason", required=True, help="Why; it is kept in the history.")
+
+
+def _text(_context: click.Context, _option: click.Parameter, value: str) -> str:
+    if not value.strip():
+        raise click.BadParameter("say why")
+    return value
+
+
+def _model_name(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    try:
+        return value and RegisterParams(model_name=value).model_name
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is no name of a registered model") from None
+
+
+model_option = click.option(
+    "--model",
+    metavar="NAME",
+    callback=_model_name,
+    help="The registered model. [default: that of params.yaml]",
+)
+reason_option = click.option(
+    "--reason", required=True, callback=_text, help="Why; it is kept in the history."
+)
 
 
 def registry_command(command: Callable[..., None]) -> Callable[..., None]:
     """Passes the registered model that --model names, and names MLflow's errors."""
 
-    @click.option("--model", metavar="NAME", help="The registered model. [default: that of params.yaml]")
+    @model_option
     @wraps(command)
     def opened(model: str | None, **options: Any) -> None:
         project = Project(project_root())
@@ -39,12 +64,14 @@ def registry_command(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.group(invoke_without_command=True)
 @click.option("--json", "as_json", is_flag=True, help="As JSON, with all fields.")
-@click.option("--model", metavar="NAME", help="The registered model. [default: that of params.yaml]")
+@model_option
 @click.pass_context
 def models(context: click.Context, as_json: bool, model: str | None) -> None:
     """Lists the versions in the model registry; the commands below say more of them."""
     if context.invoked_subcommand is None:
         _list(as_json=as_json, model=model)
+    elif as_json or model:
+        raise click.UsageError(f"write --model and --json after {context.invoked_subcommand!r}")
 
 
 @registry_command
@@ -71,7 +98,7 @@ def _list(registry: Registry, as_json: bool) -> None:
         )
         for row in rows
     ]
-    headers = ("version", "", "test accuracy (95 %)", "gate", "data", "commit", "created (UTC)", "by")
+    headers = ("version", "aliases", "test accuracy (95 %)", "gate", "data", "commit", "created (UTC)", "by")
     click.echo(tabulate(table, headers, disable_numparse=True))
     click.echo("\n`fashion models show VERSION` prints the model card; --json prints all fields")
 
@@ -164,11 +191,12 @@ def reconcile(registry: Registry) -> None:
     """Sets the aliases to what follows from the history, after a crash or a change by hand."""
     before = registry.read().aliases
     state = registry.reconcile()
-    wrong = {alias: before.get(alias) for alias in state.aliases if before.get(alias) != state.aliases[alias]}
-    for alias, holder in wrong.items():
-        click.echo(f"{alias}: version {state.aliases[alias]}, it was {holder or 'not set'}")
+    wanted = state.aliases
+    wrong = [alias for alias in (CHAMPION, CHALLENGER) if before.get(alias) != wanted.get(alias)]
+    for alias in wrong:
+        click.echo(f"{alias}: version {wanted.get(alias, 'none')}, it was {before.get(alias, 'not set')}")
     if not wrong:
-        click.echo("the aliases are right: " + (", ".join(f"{a} {v}" for a, v in before.items()) or "none"))
+        click.echo("the aliases are right: " + (", ".join(f"{a} {v}" for a, v in wanted.items()) or "none"))
 
 
 @click.command()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from components.common.errors import PipelineError
 from components.registry.history import Entry
 from components.registry.predictions import has_files
-from components.registry.registry import GATE_TAG, WEIGHTS_TAG, Registry, Snapshot
+from components.registry.registry import GATE_TAG, WITHDRAWN_TAG, Registry, Snapshot, weights_of
 from pipeline.registry.versions import find_number
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ class Change:
     @property
     def text(self) -> str:
         """The change in words."""
+        if self.before == self.after:
+            return f"version {self.after} is champion already"
         text = f"champion: version {self.before or 'none'} -> version {self.after or 'none'}"
         return text + (f"; version {self.withdrawn} is withdrawn" if self.withdrawn else "")
 
@@ -79,11 +81,11 @@ def rollback(
     earlier = now.after(_entry(now, Change(champion, 0, champion), "rollback", reason, by)).champion
     if to is not None:
         find_number(now, registry.name, to)
-        past = {entry.champion for entry in now.state.entries} - now.state.withdrawn - {champion}
+        past = set(now.state.champions) - {champion}
         if to not in past:
             raise PipelineError(
                 f"version {to} is not an earlier champion that may come back; those are: "
-                f"{', '.join(map(str, sorted(past & set(now.versions)))) or 'none'}",
+                f"{', '.join(map(str, sorted(past))) or 'none'}",
                 f"`fashion promote {to} --reason …` makes any version champion",
             )
         earlier = to
@@ -99,6 +101,10 @@ def rollback(
 
 def _change(registry: Registry, now: Snapshot, change: Change, action: str, reason: str, by: str) -> Change:
     counts = registry.add(_entry(now, change, action, reason, by))
+    if counts:
+        registry.set_tags(now.versions[change.after], {WITHDRAWN_TAG: "false"})
+        if change.withdrawn:
+            registry.set_tags(now.versions[change.withdrawn], {WITHDRAWN_TAG: "true"})
     registry.reconcile()
     if not counts:
         raise PipelineError(
@@ -119,11 +125,12 @@ def _entry(now: Snapshot, change: Change, action: str, reason: str, by: str) -> 
         by=by,
         withdrawn=change.withdrawn,
         withdrawn_digest=_digest(now, change.withdrawn),
+        previous_digest=_digest(now, change.before),
     )
 
 
 def _digest(now: Snapshot, number: int) -> str:
-    return now.versions[number].tags[WEIGHTS_TAG] if number else ""
+    return weights_of(now.versions[number]) if number else ""
 
 
 def _check_files(registry: Registry, version: ModelVersion) -> None:

@@ -40,7 +40,8 @@ def add_version(
     run_id = client.create_run(experiment_id).info.run_id
     logged = client.create_logged_model(experiment_id, name="model", source_run_id=run_id)
     with TemporaryDirectory() as folder:
-        (Path(folder) / "MLmodel").write_text("a model")
+        (Path(folder) / "data").mkdir()
+        (Path(folder) / "data" / "model.keras").write_text("a model")
         client.log_model_artifacts(logged.model_id, folder)
     known = {
         WEIGHTS_TAG: digest,

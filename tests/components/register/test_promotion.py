@@ -87,6 +87,25 @@ def test_a_withdrawn_version_is_not_promoted_by_a_run(registry: Registry, three:
     assert registry.reconcile().champion == 1
 
 
+def test_the_champion_before_a_deleted_one_is_champion_and_the_history_says_so(
+    registry: Registry, three: list[ModelVersion], subset: Path
+):
+    first, second, _ = three
+    registry.add(entry(registry, first))
+    registry.add(entry(registry, second))
+    registry.delete(second)
+
+    assert registry.reconcile().aliases == {"champion": 1, "challenger": 3}
+    last = registry.read().state.entries[-1]
+    assert (last.action, last.previous, last.champion) == ("reconcile", 2, 1)
+
+    # The same weights again: they have to beat the champion like any others.
+    again = add_version(registry, subset, predictions(subset, wrong=[]), "b")
+    assert registry.reconcile().champion == 1
+    assert promote(registry, again, better_than(), "", "me")[1] == "compared with 1"
+    assert registry.reconcile().aliases == {"champion": 1, "challenger": 4}
+
+
 @pytest.mark.slow
 def test_the_more_accurate_of_two_is_champion_the_other_challenger(served: Project, client: MlflowClient):
     first = served.json("outputs/evaluate/metrics.json")["accuracy"]

@@ -1,5 +1,6 @@
 """The comparison with the champion of a real registry, in the words that every place shows."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from components.common.rules import RuleVerdict
 from components.registry.champion import compare_with, compare_with_champion, sentence
 from components.registry.history import Entry
 from components.registry.params import ComparisonParams
-from components.registry.predictions import keep_predictions
+from components.registry.predictions import artifacts, keep_predictions
 from components.registry.registry import WEIGHTS_TAG, Registry
 from tests.support.registry import add_version, make_candidate, predictions
 
@@ -73,7 +74,9 @@ def test_a_champion_of_another_task_stays(registry: Registry, subset: Path, tmp_
 
 def test_a_champion_that_cannot_be_measured_stays(registry: Registry, subset: Path, tmp_path: Path):
     # What it keeps is not of these test images, and it has no model file.
-    make_champion(registry, add_version(registry, subset, predictions(subset, wrong=CHAMPION)[:9], "old"))
+    version = add_version(registry, subset, predictions(subset, wrong=CHAMPION)[:9], "old")
+    make_champion(registry, version)
+    artifacts(registry.client, version).delete_artifacts("data")
 
     check_that_the_champion_stays("the model file of version 1 cannot be had", registry, subset, tmp_path)
 
@@ -121,6 +124,10 @@ def test_the_champion_itself_keeps_the_comparison_that_made_it_champion(
     comparison = compare_with_champion(candidate, registry.name, PARAMS)
 
     assert comparison == {"champion": {"version": 7}, "error": "", "beats": True}
+
+    evaluation = json.loads((tmp_path / "evaluation.json").read_text())
+    (tmp_path / "evaluation.json").write_text(json.dumps(evaluation | {"data_version": "other.dir"}))
+    assert compare_with_champion(candidate, registry.name, PARAMS) is None  # that was of other images
 
 
 def test_what_was_compared_does_not_change_if_it_is_compared_again(

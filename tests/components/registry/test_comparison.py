@@ -57,10 +57,10 @@ def test_a_class_without_test_images_has_no_recall():
     ("champion", "candidate", "changes", "failed"),
     [
         ((0, 1), (0,), {}, []),  # better by an image
-        ((0,), (0, 1), {"max_recall_drop": None}, ["accuracy_regression"]),
+        ((0,), (0, 1), {"max_recall_drop": None}, ["accuracy_difference"]),
         ((0,), (0, 1), {"max_regression": 0.05, "max_recall_drop": None}, []),
-        ((0,), (0, 1), {"max_regression": 0.0499, "max_recall_drop": None}, ["accuracy_regression"]),
-        ((0,), (1,), {}, ["accuracy_regression"]),  # as accurate, on other images: the champion stays
+        ((0,), (0, 1), {"max_regression": 0.0499, "max_recall_drop": None}, ["accuracy_difference"]),
+        ((0,), (1,), {}, ["accuracy_difference"]),  # as accurate, on other images: the champion stays
         ((0,), (1,), {"max_regression": 0.01}, []),
         ((0, 1), (10,), {}, ["recall_drop (b)"]),  # better in all, but not for class b
         ((0, 1), (10,), {"max_recall_drop": 0.1}, []),

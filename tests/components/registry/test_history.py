@@ -51,7 +51,7 @@ def test_nothing_is_there():
 
 def test_the_first_champion():
     entries = history("1")
-    assert derive([A, B, REJECTED], entries) == State(1, 1, 2, frozenset(), tuple(entries))
+    assert derive([A, B, REJECTED], entries) == State(1, 1, 2, frozenset(), tuple(entries), (1,))
 
 
 def test_a_champion_is_replaced():
@@ -99,9 +99,10 @@ def test_after_a_deleted_champion_comes_the_one_before_it(versions: list[Version
     assert derive(versions, history("1", "2", "3")).champion == champion
 
 
-def test_the_same_weights_registered_again_take_the_place_of_a_deleted_version():
+def test_a_deleted_champion_that_is_registered_again_has_to_win_again():
     again = Version(5, "weights-2", True)
-    assert derive([A, again], history("1", "2")).champion == 5
+    state = derive([A, again], history("1", "2"))
+    assert (state.champion, state.challenger) == (1, 5)
     # Withdrawn weights stay so under a new number.
     state = derive([A, again], history("1", "2", "1-2"))
     assert (state.champion, state.challenger, state.withdrawn) == (1, None, frozenset({5}))
@@ -138,6 +139,19 @@ def test_a_deleted_entry_does_not_make_a_loser_count():
     assert numbers(without(history("1", "2", "3", "1", after={3: 1, 4: 2}), 2)) == [1, 4]
     # Entry 4 lost against 3.
     assert numbers(without(history("1", "2", "3", "1", after={4: 2}), 2)) == [1, 3]
+
+
+def test_the_champion_from_before_the_history_may_come_back():
+    first = replace(history("2")[0], previous=1, previous_digest="weights-1")
+    assert derive([A, B], [first]).champions == (1, 2)
+    assert derive([A], [first]).champion == 1
+
+
+def test_without_a_history_the_tag_of_a_withdrawn_version_counts():
+    withdrawn = replace(B, withdrawn=True)
+    state = derive([A, withdrawn], [], alias=2)
+    assert (state.champion, state.challenger, state.withdrawn) == (None, 1, frozenset({2}))
+    assert derive([A, withdrawn], history("1", "2")).champion == 2
 
 
 def test_an_alias_that_was_set_before_there_was_a_history_counts_until_then():

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from tempfile import mkdtemp
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,12 +17,16 @@ from mlflow.exceptions import MlflowException
 from components.register.promotion import Comparison, promote
 from components.register.step import drop_copies, find_version
 from components.registry.history import CHALLENGER, CHAMPION, Entry, Version, derive
+from components.registry.predictions import MODEL_FILE
 from components.registry.registry import GATE_TAG, MISSING, WEIGHTS_TAG, Registry, ignoring
 from tests.support.interleaving import Fate, Process, interleave
 from tests.support.registry_model import RegistryModel
 
 NAME = "model"
-SOURCE = Path(__file__).parent.as_uri()
+FOLDER = Path(mkdtemp())
+SOURCE = FOLDER.as_uri()
+(FOLDER / MODEL_FILE).parent.mkdir()
+(FOLDER / MODEL_FILE).touch()
 """A folder with files: they are those of each version."""
 
 Action = Callable[[Registry], object]

@@ -100,6 +100,23 @@ def test_what_does_not_exist_is_named(registry: Registry, four: Versions):
         rollback(Registry(registry.client, f"{registry.name}-empty"), "why", "me")
 
 
+def test_a_version_that_this_pipeline_did_not_register_is_refused(registry: Registry, four: Versions):
+    model = four[0].source
+    registry.client.create_model_version(registry.name, model, model_id=model.removeprefix("models:/"))
+
+    with pytest.raises(PipelineError, match="version 5 has no tag weights_digest"):
+        promote(registry, 5, "why", "me", force=True)
+    assert registry.read().state.champion == 2
+
+
+def test_a_withdrawn_version_stays_so_without_the_history(registry: Registry, four: Versions):
+    rollback(registry, "it fails", "me")
+    registry.client.delete_registered_model(registry.history)
+
+    state = registry.read().state
+    assert (state.champion, state.withdrawn) == (3, frozenset({2}))
+
+
 def test_a_decision_against_another_one_changes_nothing(
     registry: Registry, four: Versions, monkeypatch: pytest.MonkeyPatch
 ):
