@@ -10,6 +10,7 @@ WITHOUT_TESTS: dict[str, str] = {
     "components/evaluate/report.py": "tests/components/evaluate/test_step.py reads what it writes",
     "components/gate/params.py": PARAMETERS,
     "components/register/params.py": PARAMETERS,
+    "components/registry/refusal.py": "tests/pipeline/cli/test_models.py asks a server that refuses",
     "components/registry/params.py": "test_comparison.py beside it applies them",
     "components/train/callbacks.py": "test_{step,state,fit}.py beside it stop and resume trainings",
     "components/train/settings.py": "tests/components/train/test_params.py overrides the settings",

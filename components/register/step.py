@@ -15,6 +15,7 @@ from components.register.logged_model import log_model
 from components.register.promotion import promote
 from components.registry.champion import Candidate, compare_with, sentence
 from components.registry.predictions import artifacts, has_files, keep_predictions
+from components.registry.refusal import refusal
 from components.registry.registry import (
     CARD_FOLDER,
     CARD_TAG,
@@ -27,7 +28,6 @@ from components.registry.registry import (
     TASK_TAG,
     WEIGHTS_TAG,
     Registry,
-    refusal,
 )
 
 if TYPE_CHECKING:

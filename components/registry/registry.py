@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from components.common.errors import MLFLOW_SETTING, PipelineError, TrackingError, first_line
+from components.common.errors import PipelineError, TrackingError
 from components.registry.history import CHALLENGER, CHAMPION, Entry, State, Version, derive
 
 if TYPE_CHECKING:
@@ -186,23 +186,6 @@ def weights_of(version: ModelVersion) -> str:
             "take a version that a run registered; `fashion models` lists them",
         )
     return str(version.tags[WEIGHTS_TAG])
-
-
-def refusal(error: Exception) -> TrackingError:
-    """What to tell the user of an error of MLflow, its database or its connection."""
-    if getattr(error, "error_code", "") == DENIED:
-        return TrackingError(
-            "the MLflow server does not permit this user to do that",
-            "ask its administrator for the permission EDIT: on the experiment, the registered model, and "
-            "its history, the registered model whose name ends with .history",
-            "give the user in the Secret fashion-storage the permission EDIT: on the experiment, the "
-            "registered model, and its history, the registered model whose name ends with .history",
-        )
-    return TrackingError(
-        f"MLflow refused or did not answer: {first_line(error)}",
-        "check the server and MLFLOW_TRACKING_URI; running the same command again goes on from here",
-        f"check the server and {MLFLOW_SETTING}, then submit the run again",
-    )
 
 
 def _decisive(versions: Iterable[ModelVersion]) -> list[Version]:

@@ -11,7 +11,7 @@ from requests import RequestException
 from sqlalchemy.exc import SQLAlchemyError
 
 from components.common.errors import MLFLOW_SETTING, TrackingError
-from components.registry.registry import refusal
+from components.registry.refusal import refusal
 from pipeline.tracking.store import is_embedded, open_store, sqlite_file, store_folder
 
 TAGS = {"mlflow.experimentKind": "custom_model_development"}
