@@ -108,7 +108,9 @@ def open_store(root: Path) -> str:
     except (MlflowException, SQLAlchemyError, OSError, ImportError, ValueError) as error:
         if "disk is full" in str(error):
             raise StorageError(
-                f"no space left for {redacted(uri)}", "free some space and run the same command again"
+                f"no space left for {redacted(uri)}",
+                "free some space and run the same command again",
+                f"set {MLFLOW_SETTING} to http://HOST:PORT",
             ) from None
         if "database is locked" in str(error):
             raise TrackingError(

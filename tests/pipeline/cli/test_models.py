@@ -64,6 +64,7 @@ def guarded(
         yield AuthServiceClient(server.url)
 
 
+@pytest.mark.slow
 def test_who_may_register_need_not_be_who_promotes(
     guarded: AuthServiceClient, project: Project, subset: Path, monkeypatch: pytest.MonkeyPatch
 ):

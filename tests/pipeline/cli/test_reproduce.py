@@ -64,6 +64,7 @@ def test_the_weights_are_those_of_the_version_whatever_the_project_holds_now(
     assert len(runs(client)) == 1
 
 
+@pytest.mark.slow
 def test_other_weights_with_what_differs(served: Project, client: MlflowClient, other_data: Path):
     served.fashion("data", "adopt", str(other_data))
     served.git("commit", "--quiet", "--message", "other data", "data.dvc")
@@ -89,6 +90,7 @@ def test_other_weights_with_what_differs(served: Project, client: MlflowClient, 
     assert made["weights_digest"] != recorded["weights_digest"]
 
 
+@pytest.mark.slow
 def test_an_interruption_leaves_nothing(served: Project):
     with subprocess.Popen(
         ["fashion", "reproduce", "1"],

@@ -79,6 +79,7 @@ def test_a_folder_whose_name_mlflow_cannot_write_into_its_database_is_named(tmp_
         Tracker(root, MODEL)
 
 
+@pytest.mark.slow
 def test_a_database_that_another_process_has_locked_is_named(tmp_path: Path):
     Tracker(tmp_path, MODEL)
     with closing(sqlite3.connect(tmp_path / "mlruns" / "mlflow.db")) as other:
