@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 from components.common.errors import PipelineError
 from components.registry.history import Entry
 from components.registry.predictions import has_files
-from components.registry.registry import GATE_TAG, WITHDRAWN_TAG, Registry, Snapshot, weights_of
+from components.registry.registry import (
+    GATE_TAG,
+    SENTENCE_TAG,
+    WEIGHTS_TAG,
+    WITHDRAWN_TAG,
+    Registry,
+    Snapshot,
+    weights_of,
+)
 from pipeline.registry.versions import find_number
 
 if TYPE_CHECKING:
@@ -47,7 +55,7 @@ def promote(registry: Registry, number: int, reason: str, by: str, force: bool =
         return Change(before, number)
     if version.tags.get(GATE_TAG) != "passed" and not force:
         raise PipelineError(
-            f"version {number} did not pass the gate: {version.tags.get('verdict', 'it has no verdict')}",
+            f"version {number} did not pass the gate: {version.tags.get(SENTENCE_TAG, 'it has no verdict')}",
             "`--force` makes it champion all the same, and the history says so",
         )
     _check_files(registry, version)
@@ -125,7 +133,8 @@ def _entry(now: Snapshot, change: Change, action: str, reason: str, by: str) -> 
         by=by,
         withdrawn=change.withdrawn,
         withdrawn_digest=_digest(now, change.withdrawn),
-        previous_digest=_digest(now, change.before),
+        # A champion from before the history may be one that this pipeline did not register.
+        previous_digest=now.versions[change.before].tags.get(WEIGHTS_TAG, "") if change.before else "",
     )
 
 

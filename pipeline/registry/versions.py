@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.common.errors import PipelineError
 from components.common.files import read_json
-from components.register.step import find_version
+from components.register.step import COMMIT_TAG, DIRTY_TAG, find_version
 from components.registry.history import CHALLENGER, CHAMPION, Entry
 from components.registry.predictions import artifacts, has_files
 from components.registry.registry import (
@@ -71,8 +71,8 @@ def describe_versions(now: Snapshot) -> list[dict[str, Any]]:
             "verdict": version.tags.get(SENTENCE_TAG),
             "data_version": version.tags.get(DATA_TAG),
             "weights_digest": version.tags.get(WEIGHTS_TAG),
-            "commit": version.tags.get("mlflow.source.git.commit"),
-            "uncommitted_changes": version.tags.get("git.dirty") == "true",
+            "commit": version.tags.get(COMMIT_TAG),
+            "uncommitted_changes": version.tags.get(DIRTY_TAG) == "true",
             "created": time_text(version.creation_timestamp),
             "user": version.tags.get("mlflow.user"),
         }

@@ -109,6 +109,16 @@ def test_a_version_that_this_pipeline_did_not_register_is_refused(registry: Regi
     assert registry.read().state.champion == 2
 
 
+def test_a_champion_that_this_pipeline_did_not_register_can_be_replaced(registry: Registry, four: Versions):
+    model = four[0].source
+    registry.client.delete_registered_model(registry.history)
+    registry.client.create_model_version(registry.name, model, model_id=model.removeprefix("models:/"))
+    registry.client.set_registered_model_alias(registry.name, "champion", "5")
+
+    assert promote(registry, 1, "it is ours", "me") == Change(5, 1)
+    assert aliases(registry.client, registry.name)["champion"] == 1
+
+
 def test_a_withdrawn_version_stays_so_without_the_history(registry: Registry, four: Versions):
     rollback(registry, "it fails", "me")
     registry.client.delete_registered_model(registry.history)
