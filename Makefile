@@ -80,7 +80,7 @@ image-gpu: ## the same with CUDA
 
 lock: setup ## the hash locks anew, from pyproject.toml
 	@for kind in cpu gpu; do uv pip compile --quiet --universal --generate-hashes --no-header \
-		--python-version 3.11 --extra $$kind --extra dev pyproject.toml --output-file requirements/$$kind.txt; done
+		--python-version 3.11 --extra $$kind --extra app --extra dev pyproject.toml --output-file requirements/$$kind.txt; done
 
 clean: ## removes .venv and the caches of tools (not data, outputs, runs or DVC's cache)
 	@rm -rf .venv build *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache

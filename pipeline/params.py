@@ -18,6 +18,7 @@ from components.common.errors import ParameterError
 from components.common.params import DataParams, Section
 from components.evaluate.params import EvaluateParams
 from components.gate.params import GateParams
+from components.predict.params import PredictParams
 from components.register.params import CardParams, RegisterParams
 from components.train.params import ModelParams, TrainParams, settings_of
 from components.train.zoo import MODELS
@@ -41,6 +42,7 @@ class Params(Section):
     gate: GateParams = Field(description="rules of promotion")
     register_: RegisterParams = Field(alias="register", description="the model registry")
     card: CardParams = Field(description="what the model card says of model and data, beside measurements")
+    predict: PredictParams = Field(description="what `fashion predict` and the app show")
     tracking: TrackingParams = Field(description="where runs are recorded")
 
     @model_validator(mode="after")

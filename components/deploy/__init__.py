@@ -1,0 +1,1 @@
+"""Rolls the Deployment that serves the champion to a new one."""
