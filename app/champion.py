@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -14,9 +16,10 @@ from app.network import Network
 from components.common import idx
 from components.common.errors import PipelineError
 from components.common.files import data_version
+from components.common.report import data_uri
 from components.registry.model import champion_version, load_version
-from components.registry.predictions import predicted_by
-from components.registry.registry import DATA_TAG, Registry, weights_of
+from components.registry.predictions import artifacts, predicted_by
+from components.registry.registry import CARD_FOLDER, DATA_TAG, Registry, weights_of
 from pipeline.params import Params
 from pipeline.project import Project, project_root
 from pipeline.registry.versions import open_registry, read_card
@@ -145,10 +148,19 @@ def _predicted(weights: str, data: str, _champion: Champion) -> Bytes:  # noqa: 
     )
 
 
+def card(champion: Champion) -> str:
+    """The model card of the champion, Markdown with its pictures."""
+    return _card(weights_of(champion.version), champion.number, champion)
+
+
 @st.cache_data(max_entries=2, show_spinner="Reading the card …")
-def card(number: int, weights: str, _registry: Registry) -> str:  # noqa: ARG001
-    """The model card of a version, Markdown."""
-    return read_card(_registry, number)
+def _card(weights: str, number: int, _champion: Champion) -> str:  # noqa: ARG001
+    text = read_card(_champion.registry, number)
+    with TemporaryDirectory() as folder:
+        store = artifacts(_champion.registry.client, _champion.version)
+        for picture in Path(store.download_artifacts(CARD_FOLDER, folder)).glob("*.png"):
+            text = text.replace(f"]({picture.name})", f"]({data_uri(picture.read_bytes())})")
+    return text
 
 
 @st.fragment(run_every=SECONDS)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 import numpy as np
 import streamlit as st
 
 from app import show
 from app.champion import errors_shown, images_of, local_data, params
-from components.common.idx import Split
+from components.common.idx import SPLITS
 
 EVERY = "every class"
-SHOWN = 60
+SHOWN = 40
 
 
 def page() -> None:
@@ -21,9 +19,7 @@ def page() -> None:
         settings = params()
         classes = settings.data.classes
         show.header("What has it learned from?", "The images of the data set, and their classes.")
-        counts = {
-            split: np.bincount(images_of(split)[1], minlength=len(classes)) for split in get_args(Split)
-        }
+        counts = {split: np.bincount(images_of(split)[1], minlength=len(classes)) for split in SPLITS}
         show.facts(
             Data=local_data()[:8],
             Size=f"{settings.data.width} x {settings.data.height} pixels, gray",
@@ -32,7 +28,7 @@ def page() -> None:
         )
     left, right = st.columns([2, 3], gap="large")
     with left:
-        for split, title in (("train", "Images to learn from"), ("test", "Images to test with")):
+        for split, title in zip(SPLITS, ("Images to learn from", "Images to test with"), strict=True):
             st.subheader(title, anchor=False)
             st.caption(f"{counts[split].sum():,} images")
             most = max(1, counts[split].max())
@@ -45,7 +41,7 @@ def page() -> None:
 
 def _samples(classes: list[str]) -> None:
     split_field, class_field, button = st.columns([3, 3, 2], vertical_alignment="bottom")
-    split = split_field.selectbox("From", get_args(Split), format_func=lambda name: f"{name} images")
+    split = split_field.selectbox("From", SPLITS, format_func=lambda name: f"{name} images")
     name = class_field.selectbox("Class", (EVERY, *classes))
     seed = st.session_state.setdefault("sample", 0)
 

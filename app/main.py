@@ -1,10 +1,14 @@
 """The pages of the app. `fashion app` runs this file with Streamlit, in the folder of a project."""
 
+from pathlib import Path
+
 import streamlit as st
 
 from app import dataset, mistakes, show, trends, try_it
 
-st.set_page_config(page_title="Fashion", page_icon=":material/checkroom:", layout="wide")
+ICON = str(Path(__file__).with_name("icon.svg"))  # a named symbol would come from a web site
+
+st.set_page_config(page_title="Fashion", page_icon=ICON, layout="wide")
 st.html(show.STYLE)
 st.navigation(
     [

@@ -10,7 +10,6 @@ import streamlit as st
 from app import show
 from app.champion import card, errors_shown, find_champion, images_of, local_data, params, predicted
 from components.common.idx import Bytes
-from components.registry.registry import weights_of
 
 ANY = "any class"
 SHOWN = 48
@@ -20,9 +19,7 @@ def page() -> None:
     """Draws the page."""
     with errors_shown():
         champion = find_champion()
-        show.header(
-            "How good is it?", "The champion on the test images, which it never saw before.", champion
-        )
+        show.header("How good is it?", "The champion on the test images, which it has never seen.", champion)
         classes = params().data.classes
         images, labels = images_of("test")
         guesses = predicted(champion)
@@ -43,7 +40,7 @@ def page() -> None:
     _gallery(images, labels, guesses, classes, counts)
     st.subheader("Model card", anchor=False)
     with st.expander("Intended use, limits, data, training, all figures"), errors_shown():
-        st.markdown(card(champion.number, weights_of(champion.version), champion.registry))
+        st.markdown(card(champion))
 
 
 def _by_class(counts: np.ndarray, classes: Sequence[str]) -> None:
@@ -71,7 +68,7 @@ def _gallery(
     show.figures(
         "grid",
         (
-            show.figure(images[i], f"{classes[labels[i]]}, not {classes[guesses[i]]}", f"test image {i}")
+            show.figure(images[i], classes[labels[i]], f"not {classes[guesses[i]]}; image {i}")
             for i in numbers[:SHOWN]
         ),
     )

@@ -27,45 +27,51 @@ class Neighbours:
     def __init__(self, images: Bytes, features: Callable[[Bytes], Probabilities], path: Path) -> None:
         self.done, self.total, self.error = 0, len(images), ""
         self._images, self._features, self._path = images, features, path
-        self._known: Probabilities | None = None
+        self._known = np.empty((0, 0), np.float32)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     @property
-    def ready(self) -> bool:
-        """Whether `nearest` can be called."""
-        return self._known is not None
+    def complete(self) -> bool:
+        """Whether all training images are known."""
+        return self.done == self.total
 
     def wait(self) -> None:
         """Waits for the thread."""
         self._thread.join()
 
     def nearest(self, features: Probabilities, count: int) -> list[tuple[int, float]]:
-        """The most similar training images, the first one most: index, and cosine similarity.
+        """The most similar of the training images that are known so far, the first one most.
 
         Args:
             features: Of the image, float32 `(features,)`, of length 1.
             count: How many.
+
+        Returns:
+            The number of each training image, and its cosine similarity.
         """
-        assert self._known is not None, "not ready"  # noqa: S101 (a mistake of the caller)
-        similarity = self._known @ features
+        done = self.done
+        similarity = self._known[:done] @ features if done else np.empty(0)
         return [(int(i), float(similarity[i])) for i in np.argsort(-similarity, kind="stable")[:count]]
 
     def _run(self) -> None:
         try:
-            self._known = self._kept()
-            if self._known is None:
-                self._known = self._compute()
-                self._keep(self._known)
-        except Exception as error:  # of a thread nobody would see it
+            kept = self._kept()
+            if kept is None:
+                self._compute()
+                self._keep()
+            else:
+                self._known, self.done = kept, self.total
+        except Exception as error:  # nobody would see one of a thread
             self.error = first_line(error)
 
-    def _compute(self) -> Probabilities:
-        parts = []
+    def _compute(self) -> None:
         for start in range(0, self.total, BATCH_SIZE):
-            parts.append(self._features(self._images[start : start + BATCH_SIZE]))
-            self.done = start + len(parts[-1])
-        return np.concatenate(parts)
+            batch = self._features(self._images[start : start + BATCH_SIZE])
+            if not start:
+                self._known = np.empty((self.total, batch.shape[1]), np.float32)
+            self._known[start : start + len(batch)] = batch
+            self.done = start + len(batch)
 
     def _kept(self) -> Probabilities | None:
         try:
@@ -74,9 +80,9 @@ class Neighbours:
             return None
         return kept if len(kept) == self.total else None
 
-    def _keep(self, features: Probabilities) -> None:
+    def _keep(self) -> None:
         with replacing(self._path) as partial, partial.open("wb") as file:
-            np.save(file, features.astype(np.float16))
+            np.save(file, self._known.astype(np.float16))
         for other in self._path.parent.glob("*.npy"):
             if other != self._path:
                 other.unlink(missing_ok=True)

@@ -46,7 +46,9 @@ class Network:
         import tensorflow as tf
 
         values: Probabilities = self._features(tf.constant(images)).numpy().reshape(len(images), -1)
-        return values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
+        lengths = np.linalg.norm(values, axis=1, keepdims=True)
+        scaled: Probabilities = values / np.maximum(lengths, 1e-12)
+        return scaled
 
     def occlusion(self, image: Bytes, label: int) -> Probabilities:
         """Where the network looks: how much a class's probability falls if a patch of the image is black.
@@ -62,11 +64,10 @@ class Network:
         """
         height, width = image.shape
         places = [
-            (slice(top, top + PATCH), slice(left, left + PATCH))
+            (slice(max(0, top), top + PATCH), slice(max(0, left), left + PATCH))
             for top in range(1 - PATCH // 2, height, STRIDE)
             for left in range(1 - PATCH // 2, width, STRIDE)
         ]
-        places = [tuple(slice(max(0, side.start), side.stop) for side in place) for place in places]
         hidden = np.repeat(image[np.newaxis], len(places) + 1, axis=0)
         for row, place in enumerate(places):
             hidden[row][place] = 0
@@ -75,7 +76,8 @@ class Network:
         for fall, place in zip(of_class[-1] - of_class[:-1], places, strict=True):
             falls[place] += fall
             covered[place] += 1
-        return np.maximum(falls / covered, 0)
+        mean: Probabilities = np.maximum(falls / covered, 0)
+        return mean
 
 
 def _last_hidden(network: keras.Model) -> keras.KerasTensor:

@@ -24,7 +24,10 @@ STYLE = f"""
 .block-container {{ max-width: 1080px; padding-top: 4.5rem; padding-bottom: 3rem; }}
 .facts {{ display: flex; flex-wrap: wrap; gap: .25rem 1.5rem; font-size: .875rem; }}
 .facts span span {{ opacity: .65; margin-right: .35rem; }}
-.views {{ display: grid; grid-template-columns: repeat(3, minmax(0, 1fr)); gap: .75rem; }}
+h1 {{ font-size: 2.1rem !important; padding-bottom: .25rem !important; }}
+.views {{ display: grid; grid-template-columns: 2fr 1fr; gap: .75rem; }}
+.views figure:first-child {{ grid-row: span 2; }}
+.row {{ display: grid; grid-template-columns: repeat(10, minmax(0, 1fr)); gap: .75rem; }}
 .grid {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(84px, 1fr)); gap: .75rem; }}
 figure {{ margin: 0; min-width: 0; }}
 figure img {{ width: 100%; aspect-ratio: 1; border-radius: .5rem; display: block; background: #000; }}
@@ -49,11 +52,15 @@ figcaption small {{ display: block; opacity: .65; font-size: .75rem; }}
 .matrix col.names {{ width: 5.6rem; }}
 .matrix td {{ text-align: center; height: 1.9rem; border-radius: .25rem; padding: 0;
   font-variant-numeric: tabular-nums; }}
+[data-testid="stExpander"] h1 {{ font-size: 1.4rem !important; }}
+[data-testid="stExpander"] h2 {{ font-size: 1.15rem !important; }}
+[data-testid="stExpander"] h3 {{ font-size: 1rem !important; }}
 @media (max-width: 640px) {{
   .block-container {{ padding: 4.25rem 1rem 2rem; }}
   .matrix table {{ font-size: .68rem; border-spacing: 1px; }}
   .matrix col.names {{ width: 4.6rem; }}
   .grid {{ grid-template-columns: repeat(auto-fill, minmax(72px, 1fr)); gap: .6rem; }}
+  .row {{ grid-template-columns: repeat(5, minmax(0, 1fr)); gap: .6rem; }}
 }}
 </style>
 """
@@ -95,7 +102,7 @@ def figure(picture: Image | Bytes, caption: str, note: str = "", kind: str = "pi
 
 
 def figures(layout: str, parts: Iterable[str]) -> None:
-    """Figures in a `grid`, or three `views` beside each other."""
+    """Figures in a `grid`, ten in a `row`, or three `views`, of which the first is large."""
     st.html(f'<div class="{layout}">{"".join(parts)}</div>')
 
 
@@ -111,6 +118,11 @@ def heat(image: Bytes, weights: Probabilities) -> Image:
     return base
 
 
+def verdict(name: str, text: str) -> None:
+    """What the model says, and a sentence below it."""
+    st.html(f'<div class="verdict" role="status">{escape(name)}</div><p>{escape(text)}</p>')
+
+
 def bars(rows: Sequence[tuple[str, float, str]], first: int = 0) -> None:
     """Bars with a label, a share from 0 to 1 and a number as text; `first` of them are in the accent."""
     parts = []
@@ -118,7 +130,7 @@ def bars(rows: Sequence[tuple[str, float, str]], first: int = 0) -> None:
         kind = "fill first" if place < first else "fill"
         parts.append(
             f"<span>{escape(label)}</span>"
-            f'<span class="track"><div class="{kind}" style="width:{max(0.0, min(1.0, share)):.2%}"></div></span>'
+            f'<span class="track"><div class="{kind}" style="width:{min(1.0, share):.2%}"></div></span>'
             f'<span class="number">{escape(number)}</span>'
         )
     st.html(f'<div class="bars">{"".join(parts)}</div>')

@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Sequence
 from datetime import date
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -21,7 +22,12 @@ if TYPE_CHECKING:
     from app.network import Network
 
 FILES, FOLDER = "Pictures or zip files", "A folder"
-SHOWN = 96
+SHOWN, LINES = 96, 5
+COLOURS = (
+    *("#6366f1", "#ff8a00", "#10b981", "#ef4444", "#0ea5e9"),
+    *("#a855f7", "#b45309", "#ec4899", "#84cc16", "#14b8a6", "#9ca3af"),
+)
+"""Of the lines, by class; the last one is that of pictures of which the model is not sure."""
 
 
 def page() -> None:
@@ -67,7 +73,9 @@ def _predictions(network: Network, found: Sequence[tuple[Source, date | None]], 
 
 def _report(predictions: Sequence[Prediction], days: Sequence[date | None], classes: Sequence[str]) -> None:
     bound = params().predict.not_sure_below
-    read, rows, pictures = [], [], []
+    read: list[tuple[str, date | None]] = []
+    rows: list[tuple[str, str, float]] = []
+    pictures: list[str] = []
     for prediction, day in zip(predictions, days, strict=True):
         if prediction.probabilities is None or prediction.image is None:
             continue
@@ -76,7 +84,9 @@ def _report(predictions: Sequence[Prediction], days: Sequence[date | None], clas
         read.append((name, prediction.taken or day))
         rows.append((prediction.file, *best))
         if len(pictures) < SHOWN:
-            pictures.append(show.figure(prediction.image, name, f"{best[1]:.0%}, {prediction.file}"))
+            pictures.append(
+                show.figure(prediction.image, name, f"{best[1]:.0%}, {PurePosixPath(prediction.file).name}")
+            )
     failed = [(each.file, each.error) for each in predictions if each.probabilities is None]
     if failed:
         st.warning(
@@ -112,12 +122,18 @@ def _draw(trend: Trend) -> None:
     dated = [place for place, period in enumerate(trend.periods) if period != UNDATED]
     if len(dated) > 1:
         st.subheader("Over time", anchor=False)
-        st.caption("The share of each class among the pictures of a period.")
-        lines = {
-            trend.classes[i]: [trend.shares[place][i] for place in dated] for i in order if trend.totals[i]
-        }
-        periods = [trend.periods[place] for place in dated]
-        st.line_chart({"period": periods} | lines, x="period", x_label="", y_label="share")
+        names = [trend.classes[i] for i in order if trend.totals[i]]
+        chosen = st.multiselect("Classes", names, names[:LINES])
+        places = [trend.classes.index(name) for name in chosen]
+        lines = {trend.classes[i]: [100 * trend.shares[place][i] for place in dated] for i in places}
+        st.line_chart(
+            {"period": [trend.periods[place] for place in dated]} | lines,
+            x="period",
+            y=chosen,
+            x_label="",
+            y_label="% of the period's pictures",
+            color=[COLOURS[i % len(COLOURS)] for i in places],
+        )
 
 
 def _csv(rows: Sequence[tuple[str, str, float]]) -> str:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = ["jpg", "jpeg", "png", "webp", "heic", "heif", "avif", "gif", "bmp", "tif", "tiff"]
 UPLOAD, CAMERA, TEST = "Upload or paste", "Camera", "Test image"
-SIMILAR = 12
+SIMILAR = 10
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ def page() -> None:
         network = load(champion)
         given = _choose(network)
     if given is None:
+        st.caption(f"No picture at hand? Choose “{TEST}” above.")
         return
     with errors_shown(given.name):
         picture, image = _read(given, network)
@@ -56,7 +57,7 @@ def page() -> None:
         _verdict(values, network.classes, given.label)
     with errors_shown():
         known = neighbours(champion, network)
-        st.fragment(_similar, run_every=None if known.ready or known.error else 1)(
+        st.fragment(_similar, run_every=None if known.complete or known.error else 2)(
             known, network.features(image[np.newaxis])[0], network.classes
         )
 
@@ -69,7 +70,7 @@ def _choose(network: Network) -> Given | None:
     if source == TEST:
         return _test_image(network)
     if source == CAMERA:
-        file = st.camera_input("Take a picture", label_visibility="collapsed")
+        file = st.camera_input("Take a picture", label_visibility="collapsed", width=480)
     else:
         file = st.file_uploader("A picture", SUFFIXES, label_visibility="collapsed")
         paste()
@@ -109,9 +110,7 @@ def _views(given: Given, picture: Image | Bytes, image: Bytes, looks: Probabilit
         (
             show.figure(picture, given.name, kind="pixels" if given.image is not None else "whole"),
             show.figure(image, "What the model sees", f"{width} x {height} pixels, gray"),
-            show.figure(
-                show.heat(image, looks), "Where it looks", "covering the orange changes its mind most"
-            ),
+            show.figure(show.heat(image, looks), "Where it looks", "hide the orange, and it is less sure"),
         ),
     )
 
@@ -124,8 +123,7 @@ def _verdict(values: Probabilities, classes: tuple[str, ...], label: str) -> Non
     text = f"{probability:.1%} probable" if sure else f"perhaps {name}, {probability:.1%} probable"
     if label:
         text += f"; labelled {label}"
-    verdict = name if sure else "Not sure"
-    st.html(f'<div class="verdict" role="status">{show.escape(verdict)}</div><p>{show.escape(text)}</p>')
+    show.verdict(name if sure else "Not sure", text)
     show.bars([(each, value, f"{value:.1%}") for each, value in order], first=int(sure))
 
 
@@ -134,15 +132,13 @@ def _similar(known: Neighbours, features: Probabilities, classes: tuple[str, ...
     if known.error:
         st.warning(f"They cannot be shown: {known.error}")
         return
-    if not known.ready:
-        text = f"Learning to compare: {known.done:,} of {known.total:,} training images"
-        st.progress(known.done / known.total, text)
-        return
     images, labels = images_of("train")
     show.figures(
-        "grid",
+        "row",
         (
             show.figure(images[index], classes[labels[index]], f"{similarity:.0%} similar")
             for index, similarity in known.nearest(features, SIMILAR)
         ),
     )
+    if not known.complete:
+        st.progress(known.done / known.total, f"Compared with {known.done:,} of {known.total:,} so far")
