@@ -76,7 +76,7 @@ class Neighbours:
     def _kept(self) -> Probabilities | None:
         try:
             kept: Probabilities = np.load(self._path, allow_pickle=False).astype(np.float32)
-        except (OSError, ValueError):  # none yet, or damaged
+        except (OSError, ValueError, EOFError):  # none yet, or damaged
             return None
         return kept if len(kept) == self.total else None
 

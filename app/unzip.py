@@ -30,7 +30,11 @@ def unzip(file: IO[bytes]) -> list[tuple[Source, date | None]]:
         archive = zipfile.ZipFile(file)
     except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as error:
         raise DataError(f"not a zip file, or damaged: {error}", hint) from None
-    entries = [entry for entry in archive.infolist() if not entry.is_dir() and not _hidden(entry.filename)]
+    entries = [
+        entry
+        for entry in archive.infolist()
+        if not entry.is_dir() and not PurePosixPath(entry.filename).name.startswith(".")
+    ]
     if len(entries) > MAX_PICTURES:
         raise DataError(f"{len(entries):,} files; at most {MAX_PICTURES:,} are read", "make it smaller")
     if sum(entry.file_size for entry in entries) > MAX_TOTAL:
@@ -48,10 +52,6 @@ def _reader(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Callable[[], by
             raise DataError(f"cannot be unpacked: {error}") from None
 
     return read
-
-
-def _hidden(name: str) -> bool:
-    return any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(name).parts)
 
 
 def _day(entry: zipfile.ZipInfo) -> date | None:
