@@ -25,7 +25,7 @@ FILES, FOLDER = "Pictures or zip files", "A folder"
 SHOWN, LINES = 96, 5
 COLOURS = (
     *("#6366f1", "#ff8a00", "#10b981", "#ef4444", "#0ea5e9"),
-    *("#a855f7", "#b45309", "#ec4899", "#84cc16", "#14b8a6", "#9ca3af"),
+    *("#a855f7", "#b45309", "#ec4899", "#84cc16", "#eab308", "#9ca3af"),
 )
 """Of the lines, by class; the last one is that of pictures of which the model is not sure."""
 

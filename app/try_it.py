@@ -50,7 +50,7 @@ def page() -> None:
         picture, image = _read(given, network)
     values = network.probabilities(image[np.newaxis])[0]
     looks = network.occlusion(image, int(values.argmax()))
-    left, right = st.columns(2, gap="large")
+    left, right = st.columns(2, gap="medium")
     with left:
         _views(given, picture, image, looks)
     with right:

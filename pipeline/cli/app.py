@@ -70,5 +70,5 @@ def free_port(host: str, port: int | None) -> int:
     for candidate in (port,) if port else range(PORT, PORT + PORTS_TRIED):
         with suppress(OSError), socket.create_server((host, candidate)):
             return candidate
-    asked = f"port {port}" if port else f"none of the ports {PORT} to {PORT + PORTS_TRIED - 1}"
-    raise PipelineError(f"{asked} of {host} can be used", "name another one: `fashion app --port PORT`")
+    asked = f"port {port}" if port else f"the ports {PORT} to {PORT + PORTS_TRIED - 1}"
+    raise PipelineError(f"{asked} of {host} cannot be used", "name another one: `fashion app --port PORT`")

@@ -32,7 +32,7 @@ def test_it_looks_at_the_pixel_that_decides_and_nowhere_else(network: Network):
     looks = network.occlusion(np.full((28, 28), 255, np.uint8), label=1)
 
     assert looks.shape == (28, 28)
-    assert np.unravel_index(looks.argmax(), looks.shape) == (10, 20)
+    assert looks.argmax() == 10 * 28 + 20
     rows, columns = np.nonzero(looks)
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (6, 15, 16, 25)
 
