@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Other code than this folder's, and the repository of a git hook that calls make, are not for what runs here.
 unexport PYTHONHOME PYTHONPATH PYTHONSAFEPATH $(shell git rev-parse --local-env-vars 2>/dev/null)
 
-.PHONY: help setup run test test-slow e2e lint docs ui leaderboard seeds bench bench-train bench-loop races faults image image-gpu lock clean
+.PHONY: help setup run test test-slow e2e lint docs ui serve leaderboard seeds bench bench-train bench-loop races faults image image-gpu lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -44,6 +44,9 @@ docs: setup ## the list of errors in docs/troubleshooting.md, from the code
 
 ui: setup ## the MLflow UI on the runs of this folder
 	@fashion ui
+
+serve: setup ## the champion as a REST API; other options: make serve ARGS="--port 9090"
+	@fashion serve $(ARGS)
 
 bench: setup ## time and memory of the steps, of DVC with nothing to do, and of the command line
 	@python -m benchmarks.steps
