@@ -8,19 +8,22 @@ import click
 
 from pipeline.cli.models import NUMBER, model_option
 from pipeline.project import Project, project_root
+from pipeline.serving import MODEL, VERSION
 
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", default=8080, show_default=True, help="The port to listen on.")
-@click.option("--version", "number", type=NUMBER, help="Another version. [default: the champion]")
+@click.option(
+    "--version", "number", type=NUMBER, envvar=VERSION, help="Another version. [default: the champion]"
+)
 @click.option("--workers", default=1, type=click.IntRange(1, 64), show_default=True, help="Processes.")
 @model_option
 def serve(host: str, port: int, number: int | None, workers: int, model: str | None) -> None:
     """Serves the champion over HTTP, by MLflow's scoring server: raw images to probabilities."""
     import uvicorn
 
-    from pipeline.serving.app import MODEL, VERSION, make_app
+    from pipeline.serving.app import make_app
     from pipeline.serving.model import find_version, load
     from pipeline.tracking.experiment import refusals
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.registry.model import LoadedModel
 from components.registry.registry import DATA_TAG, WEIGHTS_TAG
+from pipeline.serving import MODEL, VERSION
 from pipeline.serving.model import ImageModel, find_version, load
 
 if TYPE_CHECKING:
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from starlette.responses import JSONResponse
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-MODEL, VERSION = "FASHION_SERVE_MODEL", "FASHION_SERVE_VERSION"
-"""Environment variables: the registered model, and the version of it to serve."""
 MAX_BYTES = 16 << 20
 """The largest request: 5,000 to 10,000 images as JSON."""
 DRAINING = Path(tempfile.gettempdir()) / "fashion-draining"
