@@ -40,9 +40,7 @@ class DeploymentServer(JsonServer):
             raise RefusalError(404, {"kind": "Status", "code": 404})
         if call.method == "PATCH":
             if self.deploys:
-                self._apply(
-                    {"spec": {"template": {"metadata": {"annotations": {SERVED: self.deploys.pop()}}}}}
-                )
+                self._apply(changed(self.deploys.pop(), self.template[SERVED]))
             if call.body["metadata"]["resourceVersion"] != str(self.resource_version):
                 raise RefusalError(409, {"kind": "Status", "code": 409, "reason": "Conflict"})
             self._apply(call.body)
