@@ -1,7 +1,7 @@
 """Sends requests to the REST API, so many at the same moment; prints a JSON object of what came back.
 
-`python -m benchmarks.load URL --until FILE` goes on until there is a file of that name. It needs aiohttp alone:
-a pod can run it by `python -c`.
+`python -m benchmarks.load URL --until FILE` goes on until there is a file of that name. It needs nothing
+of the project, so that a pod can run it as `python -c`.
 """
 
 import argparse
