@@ -166,11 +166,12 @@ class _Kubernetes:
                 status = getattr(error, "status", 0)
                 if status == 409:
                     return None
-                if status in (401, 403, 404):
-                    does = {404: "has no Deployment"}.get(
-                        status, "does not let this run change the Deployment"
-                    )
-                    raise ClusterError(f"Kubernetes {does} {self.target} ({status})", MANIFESTS) from None
+                if status == 404:
+                    raise ClusterError(f"Kubernetes has no Deployment {self.target}", MANIFESTS) from None
+                if status in (401, 403):
+                    raise ClusterError(
+                        f"Kubernetes does not let this run change the Deployment {self.target}", MANIFESTS
+                    ) from None
                 if attempt == PATIENCE or 400 <= status < 500:
                     fault = redacted(f"{type(error).__name__} {status or ''}").strip()
                     raise ClusterError(
