@@ -28,7 +28,7 @@ def serve(host: str, port: int, number: int | None, workers: int, model: str | N
     from pipeline.tracking.experiment import refusals
 
     project = Project(project_root())
-    name = model or project.params().register_.model_name
+    name = model or os.environ.get(MODEL) or project.params().register_.model_name
     with refusals():
         registry, version = find_version(project.root, name, number)
         loaded = load(registry, version)

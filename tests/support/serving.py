@@ -64,11 +64,11 @@ class Served:
 
 
 @contextmanager
-def serving(root: Path, temporary: Path, options: Sequence[str] = ()) -> Iterator[Served]:
-    """`fashion serve` in a folder."""
+def serving(root: Path, temporary: Path, options: Sequence[str] = (), **variables: str) -> Iterator[Served]:
+    """`fashion serve` in a folder, with options and environment variables of its own."""
     port = free_port()
     command = [sys.executable, "-m", "pipeline.cli.main", "serve", "--port", str(port), *options]
-    environment = environment_of(root) | {"PYTHONPATH": str(Path.cwd()), "TMPDIR": str(temporary)}
+    environment = environment_of(root) | {"PYTHONPATH": str(Path.cwd()), "TMPDIR": str(temporary)} | variables
     with (temporary / "serve.log").open("wb") as log:
         process = subprocess.Popen(
             command, cwd=root, env=environment, stdout=log, stderr=log, start_new_session=True

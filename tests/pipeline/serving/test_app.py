@@ -19,6 +19,7 @@ from components.registry.model import load_version
 from components.registry.registry import FILE_TAG, Registry
 from pipeline.registry.decisions import promote
 from pipeline.registry.versions import open_registry
+from pipeline.serving import MODEL, VERSION
 from pipeline.serving.app import MAX_BYTES
 from tests.support.project import environment_of
 from tests.support.serving import CLASSES, Served, add_model, serving
@@ -49,7 +50,9 @@ def root_of(registry: Registry) -> Path:
 
 @pytest.fixture(scope="module")
 def server(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving(root_of(registry), tmp_path_factory.mktemp("tmp"), ["--model", NAME]) as server:
+    """As in a pod: the environment says what to serve; an empty version means the champion."""
+    variables = {MODEL: NAME, VERSION: ""}
+    with serving(root_of(registry), tmp_path_factory.mktemp("tmp"), **variables) as server:
         yield server
 
 
