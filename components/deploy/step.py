@@ -73,22 +73,18 @@ def deploy(
         if _served(now) != champion:
             return f"{target} was given version {_served(now)} meanwhile"
         if _is_complete(now):
-            return f"{target} serves version {champion}, it served {_name(before)}"
+            return f"{target} serves version {champion}" + (f", before version {before}" if before else "")
         if (passed := _deadline_passed(now)) and passed != stale:
             reason, back = api.reason(now, champion), before != champion
             if back and not api.patch(now, before, before):
                 continue
             raise ClusterError(
                 f"version {champion} did not get ready in {target}: {reason}"
-                + f"; {_name(before)} is served again" * back,
+                + f"; {f'version {before}' if before else 'what was there before'} is served again" * back,
                 f"`kubectl -n {target.namespace} describe deployment {target.name}`; for a model with new "
                 "code apply infra/kubernetes/serving with the new image",
             )
         time.sleep(poll_seconds)
-
-
-def _name(version: str | None) -> str:
-    return f"version {version}" if version else "what it served before"
 
 
 def _served(now: V1Deployment) -> str | None:

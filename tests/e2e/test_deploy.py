@@ -103,7 +103,7 @@ def test_a_new_champion_is_rolled_out_and_no_request_fails(cluster: Cluster, ser
 
     result = load.stop()
     assert ended.code == 0
-    assert "fashion/serving serves version 2, it served what it served before" in ended.step("deploy")
+    assert "fashion/serving serves version 2" in ended.step("deploy")
     assert served() == "2"
     assert result["faults"] == {}
     assert set(result["versions"]) == {"1", "2"}
@@ -133,7 +133,7 @@ def test_a_version_that_does_not_get_ready_is_rolled_back(cluster: Cluster, serv
 def test_a_champion_that_is_served_is_left_alone(cluster: Cluster, serving: None):
     """The file is whole again: the next run deploys version 1, and the one after it does nothing."""
     generations = []
-    for text in ("serves version 1, it served version 2", "serves version 1 already"):
+    for text in ("serves version 1, before version 2", "serves version 1 already"):
         ended = cluster.submit(*SECOND)
         assert ended.code == 0
         assert text in ended.step("deploy")

@@ -52,10 +52,10 @@ def patches(server: DeploymentServer) -> list[Any]:
     ]
 
 
-@pytest.mark.parametrize(("served", "name"), [("1", "version 1"), (None, "what it served before")])
-def test_a_new_champion_is_rolled_out_and_waited_for(registry: Registry, served: str | None, name: str):
+@pytest.mark.parametrize(("served", "before"), [("1", ", before version 1"), (None, "")])
+def test_a_new_champion_is_rolled_out_and_waited_for(registry: Registry, served: str | None, before: str):
     server = DeploymentServer(served)
-    assert roll(registry, server) == f"fashion/serving serves version 3, it served {name}"
+    assert roll(registry, server) == f"fashion/serving serves version 3{before}"
     assert server.template == {SERVED: "3"}
     assert server.updated == 2
     assert patches(server) == ["3"]
@@ -109,7 +109,7 @@ def test_a_step_that_was_killed_goes_on(registry: Registry, broken: tuple[str, .
             roll(registry, server)
         assert patches(server) == ["2"]
     else:
-        assert roll(registry, server) == "fashion/serving serves version 3, it served version 2"
+        assert roll(registry, server) == "fashion/serving serves version 3, before version 2"
         assert patches(server) == []
 
 
@@ -124,7 +124,7 @@ def test_a_version_that_is_its_own_predecessor_is_not_patched_in_again(registry:
 def test_of_two_runs_at_the_same_moment_the_later_champion_is_served(registry: Registry):
     server = DeploymentServer("1")
     server.deploys = ["3"]  # of the other run, between our look and our patch
-    assert roll(registry, server) == "fashion/serving serves version 3, it served version 1"
+    assert roll(registry, server) == "fashion/serving serves version 3, before version 1"
     assert server.history == ["1", "3"]
     promoted = DeploymentServer("1")
     respond = promoted.respond
