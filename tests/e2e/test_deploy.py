@@ -18,7 +18,7 @@ pytestmark = pytest.mark.e2e
 CLIENTS = "default"
 """A namespace whose pods ask the server."""
 FIRST = (*QUICK, *LOW, "--param", f"seed={NOW % 10**9 + 20}")
-SECOND = (*FIRST, "--param", "epochs=4", "--deploy")
+SECOND = (*FIRST, "--param", "epochs=3", "--deploy")
 
 
 @pytest.fixture(scope="module")
