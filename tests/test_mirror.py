@@ -19,8 +19,10 @@ WITHOUT_TESTS: dict[str, str] = {
     "components/validate/params.py": PARAMETERS,
     "pipeline/cli/bucket.py": "tests/pipeline/test_bucket.py runs the command",
     "pipeline/cli/data.py": "tests/pipeline/data run the commands",
+    "pipeline/cli/serve.py": "tests/pipeline/serving/test_app.py runs the command",
     "pipeline/cli/zoo.py": "tests/components/train/test_zoo.py runs the commands",
     "pipeline/data/dvc_main.py": "tests/test_lock.py runs it",
+    "pipeline/serving/model.py": "test_app.py beside it asks the server that runs it",
     "pipeline/kubeflow/runtime/environment.py": "names only, which tests/infra compares with the manifests",
 }
 

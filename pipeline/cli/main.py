@@ -19,6 +19,7 @@ from pipeline.cli.project import gate, params, run, step, summary, ui
 from pipeline.cli.reproduce import reproduce
 from pipeline.cli.runs import runs
 from pipeline.cli.schedule import schedule
+from pipeline.cli.serve import serve
 from pipeline.cli.zoo import zoo
 from pipeline.process import settle_process
 
@@ -33,6 +34,7 @@ def cli() -> None:
 for command in (
     *(run, step, gate, summary, params, ui),
     *(models, promote, rollback),
+    serve,
     *(data, zoo, bucket),
     app,
     reproduce,
