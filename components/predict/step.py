@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
+
+from components.common.errors import PipelineError
+from components.predict.picture import MAX_BYTES, read_picture, to_input
 
 if TYPE_CHECKING:
     from components.common.idx import Bytes, Probabilities
@@ -39,6 +48,58 @@ class Prediction:
     error: str = ""
 
 
+def file_source(path: Path, name: str | None = None) -> Source:
+    """A picture in a file; of a file that is too large, no more is read than shows that."""
+
+    def read() -> bytes:
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+
+    return Source(name or str(path), read)
+
+
 def predict_pictures(model: LoadedModel, sources: Iterable[Source]) -> Iterator[Prediction]:
-    """Predicts pictures batch by batch; those that cannot be read are returned with their error."""
-    raise NotImplementedError
+    """Predicts pictures batch by batch, in their order; while a batch is predicted, the next one is read.
+
+    Args:
+        model: The model.
+        sources: The pictures. They are read in threads.
+
+    Yields:
+        The outcome of each picture. One that cannot be read has an error instead of probabilities.
+    """
+    remaining = iter(sources)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+
+        def start() -> list[Future[Prediction]]:
+            return [
+                pool.submit(_prepare, source, *model.image_size) for source in islice(remaining, BATCH_SIZE)
+            ]
+
+        following = start()
+        try:
+            while following:
+                prepared, following = following, start()
+                yield from _predict(model, [future.result() for future in prepared])
+        finally:  # the caller stopped, or the model failed
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _prepare(source: Source, height: int, width: int) -> Prediction:
+    try:
+        return Prediction(source.file, to_input(read_picture(source.read()), height, width))
+    except PipelineError as error:
+        return Prediction(source.file, error=str(error))
+    except OSError as error:
+        return Prediction(source.file, error=f"cannot be read: {error.strerror or error}")
+
+
+def _predict(model: LoadedModel, pictures: list[Prediction]) -> Iterator[Prediction]:
+    images = [picture.image for picture in pictures if picture.image is not None]
+    probabilities = iter(model.predict(np.stack(images)) if images else ())
+    for picture in pictures:
+        if picture.image is None:
+            yield picture
+        else:
+            yield replace(picture, probabilities=next(probabilities))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     import keras
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
+
+    from components.common.idx import Bytes, Probabilities
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,17 @@ class LoadedModel:
         """Height and width of the images."""
         _, height, width = self.network.input_shape
         return height, width
+
+    @cached_property
+    def predict(self) -> Callable[[Bytes], Probabilities]:
+        """The network as a function of a batch; TensorFlow compiles it once for all batch sizes."""
+        import tensorflow as tf
+
+        compiled = tf.function(
+            lambda images: self.network(images, training=False),
+            input_signature=[tf.TensorSpec((None, *self.image_size), tf.uint8)],
+        )
+        return lambda images: compiled(tf.constant(images)).numpy()
 
 
 def champion_version(registry: Registry) -> ModelVersion:
