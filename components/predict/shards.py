@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from io import BytesIO
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from components.common.errors import DataError, ParameterError, PipelineError
 from components.common.files import content_key
@@ -22,14 +23,12 @@ ROWS = 10_000
 """Rows of a row group of the list: this much of it is unpacked at a time."""
 
 
-class Shard(NamedTuple):
+@dataclass(frozen=True)
+class Shard:
     """The shard with a number, from 1, of so many."""
 
     number: int
     count: int
-
-    def __str__(self) -> str:
-        return f"{self.number}/{self.count}"
 
     def rows(self, pictures: int) -> range:
         """Which pictures of the list are in it."""
@@ -45,7 +44,7 @@ def shard_names(count: int) -> list[str]:
     """
     if not 1 <= count <= MAX_SHARDS:
         raise ParameterError(f"{count} shards are refused", f"ask for 1 to {MAX_SHARDS}")
-    return [str(Shard(number, count)) for number in range(1, count + 1)]
+    return [f"{number}/{count}" for number in range(1, count + 1)]
 
 
 def parse_shard(name: str) -> Shard:

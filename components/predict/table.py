@@ -29,7 +29,10 @@ class Counts(NamedTuple):
 
 
 def write_table(
-    path: Path, model: LoadedModel, predictions: Iterable[Prediction], metadata: Mapping[str, str] | None = None
+    path: Path,
+    model: LoadedModel,
+    predictions: Iterable[Prediction],
+    metadata: Mapping[str, str] | None = None,
 ) -> Counts:
     """Writes predictions to a Parquet file, whole or not at all.
 
@@ -80,7 +83,8 @@ def read_columns(content: bytes, *names: str) -> Iterator[dict[str, Any]]:
     """The rows of some columns; a row group is in memory at a time."""
     import pyarrow.parquet as pq
 
-    for batch in pq.ParquetFile(BytesIO(content)).iter_batches(columns=list(names)):
+    file = pq.ParquetFile(BytesIO(content), page_checksum_verification=True)
+    for batch in file.iter_batches(columns=list(names)):
         yield from batch.to_pylist()
 
 
