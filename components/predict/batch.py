@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from datetime import date
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -23,6 +24,7 @@ from components.predict.picture import MAX_BYTES
 from components.predict.shards import Shard, entries_key, list_pictures, pack, read_listing, unpack
 from components.predict.step import Source, predict_pictures
 from components.predict.table import read_columns, read_metadata, write_table
+from components.predict.trend import NOT_SURE, Trend, class_trend
 from components.registry.registry import weights_of
 
 if TYPE_CHECKING:
@@ -151,27 +153,41 @@ def _read(pictures: Storage, entry: Entry) -> bytes:
     return content
 
 
-def finish_batch(plan: Plan, target: Storage, parts: Sequence[str]) -> Counter[str]:
+def finish_batch(
+    plan: Plan, target: Storage, parts: Sequence[str], classes: Sequence[str], not_sure_below: float
+) -> Trend:
     """Counts the predictions, writes the summary, and removes the files of earlier batches.
 
     Args:
         plan: The plan of the batch.
         target: Where the files are.
         parts: Their names.
+        classes: All classes.
+        not_sure_below: In the trend, a prediction with a smaller probability counts as "not sure".
 
     Returns:
-        The number of pictures of each class, the commonest first; "" stands for those that cannot be read.
+        The trend of the pictures that can be read.
 
     Raises:
         PipelineError: A file is missing, or pictures are.
         DataError: No picture can be read.
     """
     counts: Counter[str] = Counter()
-    for name in parts:
-        content = target.read(name)
-        if content is None:
-            raise PipelineError(f"{target.place(name)} is missing", "start the batch again")
-        counts.update(row["class"] or "" for row in read_columns(content, "class"))
+
+    def read() -> Iterator[tuple[str, date | None]]:
+        for name in parts:
+            content = target.read(name)
+            if content is None:
+                raise PipelineError(f"{target.place(name)} is missing", "start the batch again")
+            for row in read_columns(content, "class", "probability", "taken"):
+                counts[row["class"] or ""] += 1
+                if row["class"]:
+                    yield (
+                        NOT_SURE if row["probability"] < not_sure_below else row["class"],
+                        row["taken"],
+                    )
+
+    trend = class_trend(read(), classes)
     if counts.total() != plan.pictures:
         raise PipelineError(
             f"the files have {counts.total():,} of {plan.pictures:,} pictures", "start the batch again"
@@ -181,15 +197,14 @@ def finish_batch(plan: Plan, target: Storage, parts: Sequence[str]) -> Counter[s
             f"none of {counted(plan.pictures, 'picture')} can be read",
             f"the column `error` of {target.place(parts[0])} says why",
         )
-    counts = Counter(dict(counts.most_common()))
     summary = {
         "plan": asdict(plan),
         "unreadable": counts[""],
-        "classes": {name: number for name, number in counts.items() if name},
+        "classes": {name: counts[name] for name in classes},
         "parts": list(parts),
     }
     target.write(SUCCESS, json.dumps(summary, indent=2).encode())
     for name in target.names():
         if OURS.fullmatch(name) and name not in (*parts, plan.listing):
             target.remove(name)
-    return counts
+    return trend

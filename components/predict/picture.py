@@ -1,12 +1,14 @@
 """From any picture to the image that the model was trained on.
 
-The steps are those by which the data set was made (Xiao et al. 2017, "Fashion-MNIST", section 2): trim, resize
-the longest edge, extend the shortest, negate, gray. There, each background was white; here it may have any colour.
+The steps are those by which the data set was made (Xiao et al. 2017, "Fashion-MNIST", section 2): trim,
+resize the longest edge, extend the shortest, negate, gray. Its pictures had a white background; here it may
+have any colour.
 """
 
 from __future__ import annotations
 
 import warnings
+from datetime import date, datetime
 from functools import cache
 from io import BytesIO
 from typing import TYPE_CHECKING
@@ -78,6 +80,17 @@ def read_picture(content: bytes) -> Image:
         raise DataError("too large for the memory", "make it smaller") from None
     except Exception as error:  # a decoder fails in many ways on damaged data
         raise DataError(f"damaged: {first_line(error)}", _HINT) from None
+
+
+def date_taken(picture: Image) -> date | None:
+    """The day on which a photograph was taken, by its EXIF data."""
+    from PIL import ExifTags
+
+    value = picture.getexif().get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.DateTimeOriginal)
+    try:
+        return datetime.strptime(str(value)[:10], "%Y:%m:%d").date()
+    except ValueError:
+        return None
 
 
 def to_input(picture: Image, height: int, width: int) -> Bytes:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import date
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from components.common.errors import DataError
-from components.predict.picture import MAX_BYTES, read_picture, to_input
+from components.predict.picture import MAX_BYTES, date_taken, read_picture, to_input
 
 if TYPE_CHECKING:
     from components.common.idx import Bytes, Probabilities
@@ -39,12 +40,14 @@ class Prediction:
         file: Its name.
         image: What the network saw, uint8 `(height, width)`.
         probabilities: Of each class, float32 `(classes,)`.
+        taken: The day on which it was taken, if its EXIF data say so.
         error: Why the picture could not be read, else "".
     """
 
     file: str
     image: Bytes | None = None
     probabilities: Probabilities | None = None
+    taken: date | None = None
     error: str = ""
 
 
@@ -91,7 +94,8 @@ def predict_pictures(
 
 def _prepare(source: Source, height: int, width: int) -> Prediction:
     try:
-        return Prediction(source.file, to_input(read_picture(source.read()), height, width))
+        picture = read_picture(source.read())
+        return Prediction(source.file, to_input(picture, height, width), taken=date_taken(picture))
     except DataError as error:  # a storage that fails is no fault of the picture
         return Prediction(source.file, error=str(error))
     except OSError as error:
@@ -106,3 +110,9 @@ def _predict(model: LoadedModel, pictures: list[Prediction]) -> Iterator[Predict
             yield picture
         else:
             yield replace(picture, probabilities=next(probabilities))
+
+
+def ranked(probabilities: Probabilities, classes: Sequence[str], top: int) -> list[tuple[str, float]]:
+    """The `top` most probable classes with their probabilities, the most probable first."""
+    order = np.argsort(-probabilities, kind="stable")[:top]
+    return [(classes[index], float(probabilities[index])) for index in order]

@@ -36,9 +36,9 @@ def write_table(
 ) -> Counts:
     """Writes predictions to a Parquet file, whole or not at all.
 
-    The columns are `file`, `class`, `probability`, a `probability_CLASS` for each class, `model`, `version`,
-    `weights` (the digest), and `error`: why the picture could not be read. Then class and probabilities are
-    null.
+    The columns are `file`, `class`, `probability`, a `probability_CLASS` for each class, `taken` (the day),
+    `model`, `version`, `weights` (the digest), and `error`: why the picture could not be read. Then class and
+    probabilities are null.
 
     Args:
         path: The file.
@@ -96,6 +96,7 @@ def _schema(classes: Iterable[str]) -> pa.Schema:
         [
             *(("file", text), ("class", text), ("probability", share)),
             *((f"probability_{name}", share) for name in classes),
+            ("taken", pa.date32()),
             *(("model", text), ("version", pa.int32()), ("weights", text), ("error", text)),
         ]
     )
@@ -105,6 +106,7 @@ def _row(model: LoadedModel, prediction: Prediction) -> dict[str, Any]:
     version, found = model.version, prediction.probabilities
     row = {
         "file": prediction.file,
+        "taken": prediction.taken,
         "model": version.name,
         "version": int(version.version),
         "weights": weights_of(version),

@@ -15,18 +15,20 @@ from components.common.storage import Storage, open_storage
 from components.predict import batch
 from components.predict.batch import SUCCESS, Part, Plan, finish_batch, plan_batch, predict_shard
 from components.predict.shards import parse_shard, shard_names
+from components.predict.trend import NOT_SURE, Trend
 from components.registry.model import LoadedModel
 from tests.support.pictures import CLASSES, images, loaded_model, png
 from tests.support.s3_server import Proxy
 
 pytest_plugins = ("tests.support.s3_server",)
 
+Stores = tuple[Storage, Storage]
 MODEL, OTHER = loaded_model(), loaded_model(4, "cd" * 32)
-PICTURES = images(7)
+PICTURES, SURE = images(7), 0.9
 
 
 @pytest.fixture
-def stores(bucket: str) -> tuple[Storage, Storage]:
+def stores(bucket: str) -> Stores:
     """Seven pictures and a file that is none, and an empty place for the predictions."""
     pictures = open_storage(f"s3://{bucket}/images")
     for number, image in enumerate(PICTURES):
@@ -37,13 +39,11 @@ def stores(bucket: str) -> tuple[Storage, Storage]:
 
 def run_batch(
     pictures: Storage, target: Storage, model: LoadedModel = MODEL, shards: int = 3
-) -> tuple[list[Part], Counter[str]]:
+) -> tuple[list[Part], Trend]:
     plan = Plan.from_json(plan_batch(model.version, pictures, target).to_json())
-    parts = [
-        predict_shard(plan, parse_shard(name), pictures, target, lambda: model)
-        for name in shard_names(shards)
-    ]
-    return parts, finish_batch(plan, target, [part.name for part in parts])
+    names = map(parse_shard, shard_names(shards))
+    parts = [predict_shard(plan, shard, pictures, target, lambda: model) for shard in names]
+    return parts, finish_batch(plan, target, [part.name for part in parts], CLASSES, SURE)
 
 
 def read_all(target: Storage) -> pa.Table:
@@ -52,8 +52,8 @@ def read_all(target: Storage) -> pa.Table:
     return pa.concat_tables(pq.read_table(BytesIO(content or b"")) for content in contents)
 
 
-def test_each_picture_is_predicted_once_and_the_summary_counts_them(stores: tuple[Storage, Storage]):
-    parts, counts = run_batch(*stores)
+def test_each_picture_is_predicted_once_and_the_summary_counts_them(stores: Stores):
+    parts, trend = run_batch(*stores)
 
     read = read_all(stores[1])
     assert read["file"].to_pylist() == [*(f"{number}.png" for number in range(7)), "note.txt"]
@@ -63,31 +63,35 @@ def test_each_picture_is_predicted_once_and_the_summary_counts_them(stores: tupl
         read["probability"].to_numpy()[:7], MODEL.predict(PICTURES).max(axis=1).astype(np.float32)
     )
     assert set(read["version"].to_pylist()) == {3}
-    assert counts == Counter(expected) + Counter({"": 1})
+    sure = Counter(
+        name for name, p in zip(expected, read["probability"].to_pylist(), strict=False) if p >= SURE
+    )
+    assert sum(sure.values()) < 7
+    assert dict(zip(trend.classes, trend.totals, strict=True)) == {
+        **{name: sure[name] for name in CLASSES}, NOT_SURE: 7 - sum(sure.values())
+    }  # fmt: skip
     summary = json.loads(stores[1].read(SUCCESS) or b"")
     assert summary["plan"]["version"] == 3
     assert (summary["plan"]["pictures"], summary["unreadable"]) == (8, 1)
-    assert summary["classes"] == dict(Counter(expected).most_common())
+    assert summary["classes"] == {name: expected.count(name) for name in CLASSES}
     assert summary["parts"] == [part.name for part in parts]
     assert [part.pictures for part in parts] == [2, 3, 3]
 
 
-def test_what_is_there_is_not_predicted_again(
-    stores: tuple[Storage, Storage], monkeypatch: pytest.MonkeyPatch
-):
-    first, counts = run_batch(*stores)
+def test_what_is_there_is_not_predicted_again(stores: Stores, monkeypatch: pytest.MonkeyPatch):
+    first, trend = run_batch(*stores)
     names = stores[1].names()
     monkeypatch.setattr(batch, "predict_pictures", pytest.fail)
 
-    again, counts_again = run_batch(*stores)
+    again, trend_again = run_batch(*stores)
 
     assert [part.existed for part in first] == [False] * 3
     assert [part.existed for part in again] == [True] * 3
-    assert counts_again == counts
+    assert trend_again == trend
     assert stores[1].names() == names
 
 
-def test_a_batch_that_was_killed_between_two_shards_goes_on_with_the_second(stores: tuple[Storage, Storage]):
+def test_a_batch_that_was_killed_between_two_shards_goes_on_with_the_second(stores: Stores):
     plan = plan_batch(MODEL.version, *stores)
     predict_shard(plan, parse_shard("1/3"), *stores, lambda: MODEL)
 
@@ -102,7 +106,7 @@ def test_a_batch_that_was_killed_between_two_shards_goes_on_with_the_second(stor
     assert [part.existed for part in parts] == [True, False, False]
 
 
-def test_a_changed_picture_changes_its_shard_alone(stores: tuple[Storage, Storage]):
+def test_a_changed_picture_changes_its_shard_alone(stores: Stores):
     before, _ = run_batch(*stores)
     stores[0].write("3.png", png(PICTURES[0]))
 
@@ -117,7 +121,7 @@ def test_a_changed_picture_changes_its_shard_alone(stores: tuple[Storage, Storag
 
 
 def test_another_model_and_another_number_of_shards_leave_nothing_of_the_first(
-    stores: tuple[Storage, Storage],
+    stores: Stores,
 ):
     run_batch(*stores)
     stores[1].write("part-of-somebody-else.parquet", b"")
@@ -129,7 +133,7 @@ def test_another_model_and_another_number_of_shards_leave_nothing_of_the_first(
     assert ours == [*(part.name for part in parts), "part-of-somebody-else.parquet"]
 
 
-def test_a_broken_file_is_predicted_again(stores: tuple[Storage, Storage]):
+def test_a_broken_file_is_predicted_again(stores: Stores):
     (first, *_), _ = run_batch(*stores)
     whole = stores[1].read(first.name) or b""
     for broken in (b"", whole[:500], whole[:100] + b"\xff" + whole[101:]):
@@ -141,16 +145,16 @@ def test_a_broken_file_is_predicted_again(stores: tuple[Storage, Storage]):
         assert stores[1].read(first.name) == whole
 
 
-def test_other_weights_under_the_same_version_are_refused(stores: tuple[Storage, Storage]):
+def test_other_weights_under_the_same_version_are_refused(stores: Stores):
     plan = plan_batch(MODEL.version, *stores)
 
     with pytest.raises(PipelineError, match="version 3 has other weights"):
         predict_shard(plan, parse_shard("1/1"), *stores, lambda: loaded_model(3, "ef" * 32))
 
 
-def test_a_storage_that_fails_is_no_unreadable_picture(proxy: Proxy, stores: tuple[Storage, Storage]):
+def test_a_storage_that_fails_is_no_unreadable_picture(proxy: Proxy, stores: Stores):
     plan = plan_batch(MODEL.version, *stores)
-    proxied = [open_storage(store.place("").rstrip("/")) for store in stores]
+    pictures, target = (open_storage(store.place("").rstrip("/")) for store in stores)
 
     def model() -> LoadedModel:
         proxy.broken = 10**6
@@ -159,15 +163,13 @@ def test_a_storage_that_fails_is_no_unreadable_picture(proxy: Proxy, stores: tup
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("components.common.s3.ATTEMPTS", 1)
         with pytest.raises(StorageError):
-            predict_shard(plan, parse_shard("1/1"), *proxied, model)
+            predict_shard(plan, parse_shard("1/1"), pictures, target, model)
     proxy.broken = 0
 
     assert [name for name in stores[1].names() if name.startswith("part-")] == []
 
 
-def test_pictures_that_went_or_are_too_large_are_named(
-    stores: tuple[Storage, Storage], monkeypatch: pytest.MonkeyPatch
-):
+def test_pictures_that_went_or_are_too_large_are_named(stores: Stores, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(batch, "MAX_BYTES", 1 << 20)
     stores[0].write("4.png", b"x" * ((1 << 20) + 1))
     plan = plan_batch(MODEL.version, *stores)
@@ -189,15 +191,13 @@ def test_a_summary_needs_all_parts_and_one_picture(tmp_path: Path):
     pictures.write("a.png", b"no picture")
     pictures.write("b.png", b"no picture")
     plan = plan_batch(MODEL.version, pictures, target)
-    parts = [
-        predict_shard(plan, parse_shard(name), pictures, target, lambda: MODEL).name
-        for name in shard_names(3)
-    ]
+    shards = map(parse_shard, shard_names(3))
+    parts = [predict_shard(plan, shard, pictures, target, lambda: MODEL).name for shard in shards]
 
     with pytest.raises(DataError, match="none of 2 pictures can be read"):
-        finish_batch(plan, target, parts)
+        finish_batch(plan, target, parts, CLASSES, SURE)
     with pytest.raises(PipelineError, match="the files have 1 of 2 pictures"):
-        finish_batch(plan, target, parts[:2])
+        finish_batch(plan, target, parts[:2], CLASSES, SURE)
     with pytest.raises(PipelineError, match="part-x is missing"):
-        finish_batch(plan, target, ["part-x"])
+        finish_batch(plan, target, ["part-x"], CLASSES, SURE)
     assert target.read(SUCCESS) is None

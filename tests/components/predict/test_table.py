@@ -1,5 +1,7 @@
 """Predictions as Parquet: schema and content are exact, and a file is there whole or not at all."""
 
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,7 @@ MODEL = loaded_model()
 def test_schema_and_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(table, "ROWS", 2)
     pictures = images(4)
-    sources = [Source(f"{n}.png", lambda image=image: png(image)) for n, image in enumerate(pictures)]
+    sources = [Source(f"{n}.png", partial(png, image)) for n, image in enumerate(pictures)]
     sources.insert(2, Source("broken.png", lambda: png(pictures[0])[:60]))
     path = tmp_path / "a" / "predictions.parquet"
 
@@ -30,6 +32,7 @@ def test_schema_and_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert [(field.name, field.type) for field in read.schema] == [
         *(("file", text), ("class", text), ("probability", share)),
         *((f"probability_{name}", share) for name in CLASSES),
+        ("taken", pa.date32()),
         *(("model", text), ("version", pa.int32()), ("weights", text), ("error", text)),
     ]
     assert read["file"].to_pylist() == ["0.png", "1.png", "broken.png", "2.png", "3.png"]
@@ -58,15 +61,14 @@ def test_a_damaged_file_has_no_metadata(tmp_path: Path):
     column = pq.ParquetFile(path).metadata.row_group(0).column(0)
     last = column.dictionary_page_offset + column.total_compressed_size - 1
     for place in (last, len(content) - 6):  # of the data, and of the file's own length
-        assert read_metadata(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]) == {}, (
-            place
-        )
+        flipped = bytes([content[place] ^ 1])
+        assert read_metadata(content[:place] + flipped + content[place + 1 :]) == {}, place
     assert read_metadata(content[: len(content) // 2]) == read_metadata(b"") == {}
     assert read_metadata(content) == {"key": "value"}
 
 
 def test_an_interrupted_file_is_not_there(tmp_path: Path):
-    def predictions():
+    def predictions() -> Iterator[Prediction]:
         yield Prediction("a.png", error="damaged")
         raise KeyboardInterrupt
 
