@@ -1,17 +1,14 @@
-"""Predicts the pictures of a storage in shards: a plan, a Parquet file for each shard, and a summary.
+"""Predicts the pictures of a storage in shards: a plan, then a Parquet file for each shard.
 
-Each of the three runs in a process of its own. A shard whose file exists, of the same model and the same
+Each runs in a process of its own. A shard whose file exists, of the same model and the same
 pictures, is not predicted again: so a batch goes on where it ended, and one that was done is done at once.
 """
 
 from __future__ import annotations
 
 import json
-import re
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import date
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -23,8 +20,7 @@ from components.common.files import content_key, source_digest
 from components.predict.picture import MAX_BYTES
 from components.predict.shards import Shard, entries_key, list_pictures, pack, read_listing, unpack
 from components.predict.step import Source, predict_pictures
-from components.predict.table import read_columns, read_metadata, write_table
-from components.predict.trend import NOT_SURE, Trend, class_trend
+from components.predict.table import read_metadata, write_table
 from components.registry.registry import weights_of
 
 if TYPE_CHECKING:
@@ -36,8 +32,6 @@ if TYPE_CHECKING:
 
 SUCCESS = "_SUCCESS.json"
 """The summary, written when all shards are there. Readers of Parquet take no name with `_` for data."""
-OURS = re.compile(r"part-\d{5}-[0-9a-f]{16}\.parquet|_pictures-[0-9a-f]{16}\.parquet")
-"""What a batch writes besides, and removes when another batch has written its own."""
 KEY = "key"
 """In the metadata of a shard's file: a digest of the model, of this code, and of the list of its pictures."""
 THREADS = 8
@@ -151,60 +145,3 @@ def _read(pictures: Storage, entry: Entry) -> bytes:
     if content is None:
         raise DataError("it was there when the batch began, and is not any more")
     return content
-
-
-def finish_batch(
-    plan: Plan, target: Storage, parts: Sequence[str], classes: Sequence[str], not_sure_below: float
-) -> Trend:
-    """Counts the predictions, writes the summary, and removes the files of earlier batches.
-
-    Args:
-        plan: The plan of the batch.
-        target: Where the files are.
-        parts: Their names.
-        classes: All classes.
-        not_sure_below: In the trend, a prediction with a smaller probability counts as "not sure".
-
-    Returns:
-        The trend of the pictures that can be read.
-
-    Raises:
-        PipelineError: A file is missing, or pictures are.
-        DataError: No picture can be read.
-    """
-    counts: Counter[str] = Counter()
-
-    def read() -> Iterator[tuple[str, date | None]]:
-        for name in parts:
-            content = target.read(name)
-            if content is None:
-                raise PipelineError(f"{target.place(name)} is missing", "start the batch again")
-            for row in read_columns(content, "class", "probability", "taken"):
-                counts[row["class"] or ""] += 1
-                if row["class"]:
-                    yield (
-                        NOT_SURE if row["probability"] < not_sure_below else row["class"],
-                        row["taken"],
-                    )
-
-    trend = class_trend(read(), classes)
-    if counts.total() != plan.pictures:
-        raise PipelineError(
-            f"the files have {counts.total():,} of {plan.pictures:,} pictures", "start the batch again"
-        )
-    if counts[""] == plan.pictures:
-        raise DataError(
-            f"none of {counted(plan.pictures, 'picture')} can be read",
-            f"the column `error` of {target.place(parts[0])} says why",
-        )
-    summary = {
-        "plan": asdict(plan),
-        "unreadable": counts[""],
-        "classes": {name: counts[name] for name in classes},
-        "parts": list(parts),
-    }
-    target.write(SUCCESS, json.dumps(summary, indent=2).encode())
-    for name in target.names():
-        if OURS.fullmatch(name) and name not in (*parts, plan.listing):
-            target.remove(name)
-    return trend

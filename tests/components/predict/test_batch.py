@@ -1,21 +1,21 @@
 """A batch on a real S3 server: what is there is not predicted again, what has changed is, nothing is lost."""
 
 import json
-from collections import Counter
 from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from components.common.errors import DataError, PipelineError, StorageError
+from components.common.errors import PipelineError, StorageError
 from components.common.storage import Storage, open_storage
 from components.predict import batch
-from components.predict.batch import SUCCESS, Part, Plan, finish_batch, plan_batch, predict_shard
+from components.predict.batch import SUCCESS, Part, Plan, plan_batch, predict_shard
 from components.predict.shards import parse_shard, shard_names
-from components.predict.trend import NOT_SURE, Trend
+from components.predict.summary import finish_batch
 from components.registry.model import LoadedModel
 from tests.support.pictures import CLASSES, images, loaded_model, png
 from tests.support.s3_server import Proxy
@@ -24,7 +24,7 @@ pytest_plugins = ("tests.support.s3_server",)
 
 Stores = tuple[Storage, Storage]
 MODEL, OTHER = loaded_model(), loaded_model(4, "cd" * 32)
-PICTURES, SURE = images(7), 0.9
+PICTURES = images(7)
 
 
 @pytest.fixture
@@ -37,13 +37,14 @@ def stores(bucket: str) -> Stores:
     return pictures, open_storage(f"s3://{bucket}/predictions")
 
 
-def run_batch(
-    pictures: Storage, target: Storage, model: LoadedModel = MODEL, shards: int = 3
-) -> tuple[list[Part], Trend]:
+def run_batch(pictures: Storage, target: Storage, model: LoadedModel = MODEL, shards: int = 3) -> list[Part]:
     plan = Plan.from_json(plan_batch(model.version, pictures, target).to_json())
-    names = map(parse_shard, shard_names(shards))
-    parts = [predict_shard(plan, shard, pictures, target, lambda: model) for shard in names]
-    return parts, finish_batch(plan, target, [part.name for part in parts], CLASSES, SURE)
+    each = map(parse_shard, shard_names(shards))
+    parts = [predict_shard(plan, shard, pictures, target, lambda: model) for shard in each]
+    with TemporaryDirectory() as folder:
+        names = [part.name for part in parts]
+        finish_batch(plan, target, names, CLASSES, 0.5, Path(folder) / "report.html")
+    return parts
 
 
 def read_all(target: Storage) -> pa.Table:
@@ -53,7 +54,7 @@ def read_all(target: Storage) -> pa.Table:
 
 
 def test_each_picture_is_predicted_once_and_the_summary_counts_them(stores: Stores):
-    parts, trend = run_batch(*stores)
+    parts = run_batch(*stores)
 
     read = read_all(stores[1])
     assert read["file"].to_pylist() == [*(f"{number}.png" for number in range(7)), "note.txt"]
@@ -63,13 +64,6 @@ def test_each_picture_is_predicted_once_and_the_summary_counts_them(stores: Stor
         read["probability"].to_numpy()[:7], MODEL.predict(PICTURES).max(axis=1).astype(np.float32)
     )
     assert set(read["version"].to_pylist()) == {3}
-    sure = Counter(
-        name for name, p in zip(expected, read["probability"].to_pylist(), strict=False) if p >= SURE
-    )
-    assert sum(sure.values()) < 7
-    assert dict(zip(trend.classes, trend.totals, strict=True)) == {
-        **{name: sure[name] for name in CLASSES}, NOT_SURE: 7 - sum(sure.values())
-    }  # fmt: skip
     summary = json.loads(stores[1].read(SUCCESS) or b"")
     assert summary["plan"]["version"] == 3
     assert (summary["plan"]["pictures"], summary["unreadable"]) == (8, 1)
@@ -79,15 +73,14 @@ def test_each_picture_is_predicted_once_and_the_summary_counts_them(stores: Stor
 
 
 def test_what_is_there_is_not_predicted_again(stores: Stores, monkeypatch: pytest.MonkeyPatch):
-    first, trend = run_batch(*stores)
+    first = run_batch(*stores)
     names = stores[1].names()
     monkeypatch.setattr(batch, "predict_pictures", pytest.fail)
 
-    again, trend_again = run_batch(*stores)
+    again = run_batch(*stores)
 
     assert [part.existed for part in first] == [False] * 3
     assert [part.existed for part in again] == [True] * 3
-    assert trend_again == trend
     assert stores[1].names() == names
 
 
@@ -102,17 +95,17 @@ def test_a_batch_that_was_killed_between_two_shards_goes_on_with_the_second(stor
         predict_shard(plan, parse_shard("2/3"), *stores, killed)
 
     assert stores[1].read(SUCCESS) is None
-    parts, _ = run_batch(*stores)
+    parts = run_batch(*stores)
     assert [part.existed for part in parts] == [True, False, False]
 
 
 def test_a_changed_picture_changes_its_shard_alone(stores: Stores):
-    before, _ = run_batch(*stores)
+    before = run_batch(*stores)
     stores[0].write("3.png", png(PICTURES[0]))
 
     plan_batch(MODEL.version, *stores)
     assert stores[1].read(SUCCESS) is None
-    after, _ = run_batch(*stores)
+    after = run_batch(*stores)
 
     assert [part.existed for part in after] == [True, False, True]
     assert read_all(stores[1])["file"].to_pylist() == [*(f"{number}.png" for number in range(7)), "note.txt"]
@@ -126,7 +119,7 @@ def test_another_model_and_another_number_of_shards_leave_nothing_of_the_first(
     run_batch(*stores)
     stores[1].write("part-of-somebody-else.parquet", b"")
 
-    parts, _ = run_batch(*stores, OTHER, shards=2)
+    parts = run_batch(*stores, OTHER, shards=2)
 
     assert [part.existed for part in parts] == [False, False]
     ours = [name for name in stores[1].names() if not name.startswith("_")]
@@ -134,12 +127,12 @@ def test_another_model_and_another_number_of_shards_leave_nothing_of_the_first(
 
 
 def test_a_broken_file_is_predicted_again(stores: Stores):
-    (first, *_), _ = run_batch(*stores)
+    first, *_ = run_batch(*stores)
     whole = stores[1].read(first.name) or b""
     for broken in (b"", whole[:500], whole[:100] + b"\xff" + whole[101:]):
         stores[1].write(first.name, broken)
 
-        parts, _ = run_batch(*stores)
+        parts = run_batch(*stores)
 
         assert [part.existed for part in parts] == [False, True, True]
         assert stores[1].read(first.name) == whole
@@ -184,20 +177,3 @@ def test_pictures_that_went_or_are_too_large_are_named(stores: Stores, monkeypat
         "note.txt": "no picture, or of an unknown format",
     }
     assert part.line == f"8 pictures: {part.name}"
-
-
-def test_a_summary_needs_all_parts_and_one_picture(tmp_path: Path):
-    pictures, target = open_storage(str(tmp_path / "images")), open_storage(str(tmp_path / "predictions"))
-    pictures.write("a.png", b"no picture")
-    pictures.write("b.png", b"no picture")
-    plan = plan_batch(MODEL.version, pictures, target)
-    shards = map(parse_shard, shard_names(3))
-    parts = [predict_shard(plan, shard, pictures, target, lambda: MODEL).name for shard in shards]
-
-    with pytest.raises(DataError, match="none of 2 pictures can be read"):
-        finish_batch(plan, target, parts, CLASSES, SURE)
-    with pytest.raises(PipelineError, match="the files have 1 of 2 pictures"):
-        finish_batch(plan, target, parts[:2], CLASSES, SURE)
-    with pytest.raises(PipelineError, match="part-x is missing"):
-        finish_batch(plan, target, ["part-x"], CLASSES, SURE)
-    assert target.read(SUCCESS) is None
