@@ -56,15 +56,6 @@ class Plan:
     listing: str
     pictures: int
 
-    def to_json(self) -> str:
-        """The plan as text."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> Plan:
-        """The plan in a text of `to_json`."""
-        return cls(**json.loads(text))
-
 
 def plan_batch(version: ModelVersion, pictures: Storage, target: Storage) -> Plan:
     """Lists the pictures, and stores the list.

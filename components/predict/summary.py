@@ -1,4 +1,4 @@
-"""The end of a batch: its summary, the trend of its pictures as a report; files of earlier batches are removed."""
+"""The end of a batch: its summary, the trend of its pictures as a report, and no files of earlier batches."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@
 from typing import Any, List
 
 from kfp import dsl
-from kfp.dsl import HTML, Output
+from kfp.dsl import HTML, Artifact, Input, Output
 
 from pipeline.kubeflow.definition.components import component
 from pipeline.kubeflow.definition.pipelines import configure_heavy_pod, configure_pod, docstring
@@ -19,16 +19,21 @@ DESCRIPTIONS = {
 }
 
 
+# The plan is an artifact: KFP's local runner gives a step in a loop the loop's item in place of another step's text.
+
+
 @component
-def prepare(code_version: str, params: str, images: str, predictions: str) -> str:
+def prepare(code_version: str, params: str, images: str, predictions: str, plan: Output[Artifact]) -> None:
     """Decides which version predicts, and lists the pictures."""
     from pipeline.kubeflow.runtime import batch
 
-    return batch.prepare(code_version, params, images, predictions)
+    batch.prepare(code_version, params, images, predictions, plan)
 
 
 @component
-def predict(code_version: str, params: str, images: str, predictions: str, plan: str, shard: str) -> str:
+def predict(
+    code_version: str, params: str, images: str, predictions: str, plan: Input[Artifact], shard: str
+) -> str:
     """Predicts the pictures of a shard, unless its file is there; returns the file's name."""
     from pipeline.kubeflow.runtime import batch
 
@@ -37,14 +42,17 @@ def predict(code_version: str, params: str, images: str, predictions: str, plan:
 
 @component
 def report(
-    code_version: str, params: str, predictions: str, plan: str, parts: List[str], trend: Output[HTML]
+    code_version: str,
+    params: str,
+    predictions: str,
+    plan: Input[Artifact],
+    parts: List[str],
+    trend: Output[HTML],
 ) -> None:
     """Writes the summary, and the trend of the pictures."""
-    from pathlib import Path
-
     from pipeline.kubeflow.runtime import batch
 
-    batch.report(code_version, params, predictions, plan, parts, Path(trend.path))
+    batch.report(code_version, params, predictions, plan, parts, trend)
 
 
 def batch_pipeline(cluster: Cluster) -> Any:
@@ -59,7 +67,7 @@ def batch_pipeline(cluster: Cluster) -> Any:
         def add(step: Any, **inputs: Any) -> Any:
             return configure_pod(step(**common, **inputs), cluster, cached=False)
 
-        plan = add(prepare, images=images).output
+        plan = add(prepare, images=images).outputs["plan"]
         with dsl.ParallelFor(shards, name="shards", parallelism=cluster.parallelism or None) as shard:
             part = add(predict, images=images, plan=plan, shard=shard)
             configure_heavy_pod(part, cluster)

@@ -13,7 +13,7 @@ import pytest
 from components.common.errors import PipelineError, StorageError
 from components.common.storage import Storage, open_storage
 from components.predict import batch
-from components.predict.batch import SUCCESS, Part, Plan, plan_batch, predict_shard
+from components.predict.batch import SUCCESS, Part, plan_batch, predict_shard
 from components.predict.shards import parse_shard, shard_names
 from components.predict.summary import finish_batch
 from components.registry.model import LoadedModel
@@ -38,7 +38,7 @@ def stores(bucket: str) -> Stores:
 
 
 def run_batch(pictures: Storage, target: Storage, model: LoadedModel = MODEL, shards: int = 3) -> list[Part]:
-    plan = Plan.from_json(plan_batch(model.version, pictures, target).to_json())
+    plan = plan_batch(model.version, pictures, target)
     each = map(parse_shard, shard_names(shards))
     parts = [predict_shard(plan, shard, pictures, target, lambda: model) for shard in each]
     with TemporaryDirectory() as folder:
