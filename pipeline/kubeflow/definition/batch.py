@@ -19,7 +19,7 @@ DESCRIPTIONS = {
 }
 
 
-# The plan is an artifact: KFP's local runner gives a step in a loop the loop's item in place of another step's text.
+# The plan is an artifact: in KFP's local runner, a text of another step would become the loop's item.
 
 
 @component
