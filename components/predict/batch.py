@@ -7,6 +7,7 @@ pictures, is not predicted again: so a batch goes on where it ended, and one tha
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -81,16 +82,23 @@ def plan_batch(version: ModelVersion, pictures: Storage, target: Storage) -> Pla
 
 @dataclass(frozen=True)
 class Part:
-    """The file of a shard: its name, its number of pictures, and whether it was there already."""
+    """The file of a shard.
+
+    Args:
+        name: Its name.
+        pictures: Its number of pictures.
+        seconds: What reading and predicting them took; None if the file was there already.
+    """
 
     name: str
     pictures: int
-    existed: bool
+    seconds: float | None = None
 
     @property
     def line(self) -> str:
         """The result in a line."""
-        return f"{counted(self.pictures, 'picture')}: {self.name}{', was there already' * self.existed}"
+        how = "was there already" if self.seconds is None else f"{self.seconds:.0f} s without the start"
+        return f"{counted(self.pictures, 'picture')}, {how}: {self.name}"
 
 
 def predict_shard(
@@ -115,18 +123,19 @@ def predict_shard(
     name = f"part-{shard.number:05}-{key[:16]}.parquet"
     content = target.read(name)
     if content and read_metadata(content).get(KEY) == key:
-        return Part(name, len(rows), existed=True)
+        return Part(name, len(rows))
     model = load()
     if weights_of(model.version) != plan.weights:
         raise PipelineError(
             f"version {plan.version} has other weights than when this batch began", "start the batch again"
         )
+    began = time.monotonic()
     sources = (Source(entry.name, partial(_read, pictures, entry)) for entry in unpack(listing, rows))
     with TemporaryDirectory() as folder:
         path = Path(folder) / "part.parquet"
         write_table(path, model, predict_pictures(model, sources, THREADS), {KEY: key})
         target.write(name, path.read_bytes())
-    return Part(name, len(rows), existed=False)
+    return Part(name, len(rows), time.monotonic() - began)
 
 
 def _read(pictures: Storage, entry: Entry) -> bytes:

@@ -79,8 +79,8 @@ def test_what_is_there_is_not_predicted_again(stores: Stores, monkeypatch: pytes
 
     again = run_batch(*stores)
 
-    assert [part.existed for part in first] == [False] * 3
-    assert [part.existed for part in again] == [True] * 3
+    assert [part.seconds is None for part in first] == [False] * 3
+    assert [part.seconds is None for part in again] == [True] * 3
     assert stores[1].names() == names
 
 
@@ -96,7 +96,7 @@ def test_a_batch_that_was_killed_between_two_shards_goes_on_with_the_second(stor
 
     assert stores[1].read(SUCCESS) is None
     parts = run_batch(*stores)
-    assert [part.existed for part in parts] == [True, False, False]
+    assert [part.seconds is None for part in parts] == [True, False, False]
 
 
 def test_a_changed_picture_changes_its_shard_alone(stores: Stores):
@@ -107,7 +107,7 @@ def test_a_changed_picture_changes_its_shard_alone(stores: Stores):
     assert stores[1].read(SUCCESS) is None
     after = run_batch(*stores)
 
-    assert [part.existed for part in after] == [True, False, True]
+    assert [part.seconds is None for part in after] == [True, False, True]
     assert read_all(stores[1])["file"].to_pylist() == [*(f"{number}.png" for number in range(7)), "note.txt"]
     assert before[1].name not in stores[1].names()
     assert stores[1].read(SUCCESS)
@@ -121,7 +121,7 @@ def test_another_model_and_another_number_of_shards_leave_nothing_of_the_first(
 
     parts = run_batch(*stores, OTHER, shards=2)
 
-    assert [part.existed for part in parts] == [False, False]
+    assert [part.seconds is None for part in parts] == [False, False]
     ours = [name for name in stores[1].names() if not name.startswith("_")]
     assert ours == [*(part.name for part in parts), "part-of-somebody-else.parquet"]
 
@@ -134,7 +134,7 @@ def test_a_broken_file_is_predicted_again(stores: Stores):
 
         parts = run_batch(*stores)
 
-        assert [part.existed for part in parts] == [False, True, True]
+        assert [part.seconds is None for part in parts] == [False, True, True]
         assert stores[1].read(first.name) == whole
 
 
@@ -176,4 +176,4 @@ def test_pictures_that_went_or_are_too_large_are_named(stores: Stores, monkeypat
         "5.png": "it was there when the batch began, and is not any more",
         "note.txt": "no picture, or of an unknown format",
     }
-    assert part.line == f"8 pictures: {part.name}"
+    assert part.line == f"8 pictures, {part.seconds:.0f} s without the start: {part.name}"
