@@ -13,6 +13,7 @@ from pipeline.cli.data import data
 from pipeline.cli.doctor import doctor
 from pipeline.cli.kubeflow import compile_, run_local, submit
 from pipeline.cli.models import models, promote, rollback
+from pipeline.cli.predict import predict
 from pipeline.cli.project import gate, params, run, step, summary, ui
 from pipeline.cli.reproduce import reproduce
 from pipeline.cli.runs import runs
@@ -33,6 +34,7 @@ for command in (
     *(models, promote, rollback),
     *(data, zoo, bucket),
     reproduce,
+    predict,
     *(run_local, compile_, submit, runs, schedule, doctor),
 ):
     cli.add_command(command)
