@@ -1,5 +1,6 @@
 """Pictures are predicted in batches and in order; what cannot be read is named, and stops nothing."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,7 @@ PICTURES = images(7)
 
 
 def sources() -> list[Source]:
-    contents = [png(image) for image in PICTURES]
-    return [Source(str(number), lambda content=content: content) for number, content in enumerate(contents)]
+    return [Source(str(number), partial(png, image)) for number, image in enumerate(PICTURES)]
 
 
 @pytest.mark.parametrize("batch", [1, 3, 7, 256])
