@@ -15,7 +15,7 @@ from components.predict.step import Prediction
 from components.predict.trend import NOT_SURE
 from tests.support.pictures import CLASSES
 
-PARAMS = PredictParams(not_sure_below=0.5, top=2)
+PARAMS = PredictParams(not_sure_below=0.75, top=2)
 DAY = date(2026, 3, 1)
 
 
@@ -52,9 +52,9 @@ def test_the_date_is_the_given_one_else_of_the_camera_else_of_the_file(tmp_path:
 
 
 def test_below_the_threshold_the_class_is_not_sure():
-    assert row_of(Prediction("a"), best=0.5).shown == "T-shirt/top"
-    unsure = row_of(Prediction("a"), best=0.499)
-    assert (unsure.shown, unsure.best[0][0]) == (NOT_SURE, "T-shirt/top")
+    assert row_of(Prediction("a"), best=0.75).shown == "Trouser"
+    unsure = row_of(Prediction("a"), best=0.74)
+    assert (unsure.shown, unsure.best[0][0]) == (NOT_SURE, "Trouser")
     assert unsure.as_json()["sure"] is False
 
 
