@@ -16,6 +16,7 @@ class ExitCode(IntEnum):
     TRACKING = 7
     STORAGE = 8
     CLUSTER = 9
+    SKIPPED = 10
     INTERRUPTED = 130
 
 
@@ -97,3 +98,9 @@ class ClusterError(PipelineError):
     """Kubeflow Pipelines cannot be reached, or refused a request."""
 
     exit_code = ExitCode.CLUSTER
+
+
+class SkippedError(PipelineError):
+    """Some pictures could not be read; the others were predicted."""
+
+    exit_code = ExitCode.SKIPPED

@@ -1,8 +1,8 @@
 """From any picture to the image that the model was trained on.
 
 The steps are those by which the data set was made (Xiao et al. 2017, "Fashion-MNIST", section 2): trim,
-resize the longest edge, extend the shortest, negate, gray. Its pictures had a white background; here it may
-have any colour.
+resize the longest edge, sharpen, extend the shortest edge, negate, gray. Its pictures had a white background;
+here it may have any colour.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from components.common.errors import DataError, first_line
 
@@ -31,6 +32,8 @@ WORKING_EDGE = 8 * 28
 CLOSENESS = 0.05 * 255
 """A colour so far from the background's, in each channel, still counts as background (Xiao et al.)."""
 _HINT = "give a picture as JPEG, PNG, WebP, GIF, BMP or TIFF (HEIC with the package pillow-heif)"
+_ONE_COLOUR = ("of one colour: there is nothing to see", "give a picture of a garment")
+Pixels = npt.NDArray[np.float32]
 
 
 @cache
@@ -96,40 +99,55 @@ def date_taken(picture: Image) -> date | None:
 def to_input(picture: Image, height: int, width: int) -> Bytes:
     """A picture as the model's input, uint8 `(height, width)`: the garment centred on black.
 
+    A picture of exactly that size is taken for an image of the data set, or its negative.
+
     Raises:
         DataError: The picture is of one colour.
     """
-    from PIL import Image
-
-    if picture.size == (width, height) and picture.mode == "L":
-        gray = np.asarray(picture)
-        border = np.concatenate([gray[0], gray[-1], gray[1:-1, 0], gray[1:-1, -1]])
-        if np.count_nonzero(border < CLOSENESS) >= np.count_nonzero(border > 255 - CLOSENESS):
-            return gray.copy()
-    colours = _on_background(picture)
+    colours = _colours(picture)
     background, spread = _background(colours)
-    box = _garment(np.abs(colours - background).max(axis=2) > max(CLOSENESS, spread))
-    if box is None:
-        raise DataError("of one colour: there is nothing to see", "give a picture of a garment")
-    left, top, right, bottom = box
-    weights = np.array([0.299, 0.587, 0.114], np.float32)
-    ground = float(background @ weights)
-    signed = colours[top:bottom, left:right] @ weights - ground
-    if -signed[signed < 0].sum() > signed[signed > 0].sum():  # the garment is darker than the background
-        signed = -signed
-    signed *= 255 / max(ground, 255 - ground)
-    signed[signed < spread] = 0
-    scale = min(height / (bottom - top), width / (right - left))
-    size = (max(1, round(scale * (right - left))), max(1, round(scale * (bottom - top))))
-    small = np.asarray(Image.fromarray(signed).resize(size, Image.Resampling.BOX))
+    different = np.abs(colours - background).max(axis=2) > max(CLOSENESS, spread)
+    gray = colours @ np.array([0.299, 0.587, 0.114], np.float32)
+    if gray.shape == (height, width):
+        if not different.any():
+            raise DataError(*_ONE_COLOUR)
+        border = _border(gray)
+        light = np.count_nonzero(border > 255 - CLOSENESS) > np.count_nonzero(border < CLOSENESS)
+        return np.rint(255 - gray if light else gray).astype(np.uint8)
+    left, top, right, bottom = _box(different)
+    ground = float(gray[~different].mean())
+    garment = gray[top:bottom, left:right] - ground
+    if -garment[garment < 0].sum() > garment[garment > 0].sum():  # it is darker than the background
+        garment = -garment
+    garment *= 255 / max(ground, 255 - ground)
+    garment[garment < spread] = 0
+    return _fitted(garment, height, width)
+
+
+def _fitted(garment: Pixels, height: int, width: int) -> Bytes:
+    """Resizes the longest edge, sharpens what became smaller, and extends the shortest edge."""
+    from PIL import Image
+    from scipy.ndimage import gaussian_filter
+
+    scale = min(height / garment.shape[0], width / garment.shape[1])
+    rows, columns = (max(1, round(scale * edge)) for edge in garment.shape)
+    small = np.asarray(Image.fromarray(garment).resize((columns, rows), Image.Resampling.LANCZOS))
+    if scale < 1:
+        small = 2 * small - gaussian_filter(small, sigma=1.0, radius=1, mode="nearest")
+    top, left = (
+        (height - rows + 1) // 2,
+        (width - columns + 1) // 2,
+    )  # the odd row is above, as in the data set
     output = np.zeros((height, width), np.uint8)
-    y, x = (height - size[1]) // 2, (width - size[0]) // 2
-    output[y : y + size[1], x : x + size[0]] = np.rint(small.clip(0, 255))
+    output[top : top + rows, left : left + columns] = np.rint(small.clip(0, 255))
     return output
 
 
-def _on_background(picture: Image) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    """The colours of a smaller copy, float32 `(height, width, 3)` in 0..255."""
+def _colours(picture: Image) -> Pixels:
+    """The colours of a smaller copy, float32 `(height, width, 3)` in 0..255.
+
+    What is transparent becomes white, or black where nothing would be visible on white.
+    """
     from PIL import Image
 
     if picture.mode.startswith(("I", "F")):  # 16 bits, or 32: Pillow would cut off what is above 255
@@ -149,19 +167,26 @@ def _on_background(picture: Image) -> np.ndarray[tuple[int, ...], np.dtype[np.fl
     return np.asarray(picture, np.float32)
 
 
-def _background(colours: np.ndarray) -> tuple[np.ndarray, float]:
-    """The commonest colour of the border, and how far the border's colours spread around it."""
-    border = np.concatenate([colours[0], colours[-1], colours[:, 0], colours[:, -1]])
+def _border(pixels: Pixels) -> Pixels:
+    return np.concatenate([pixels[0], pixels[-1], pixels[1:-1, 0], pixels[1:-1, -1]])
+
+
+def _background(colours: Pixels) -> tuple[Pixels, float]:
+    """The commonest colour of the border, `(3,)`, and how far the colours near it spread (texture)."""
+    border = _border(colours)
     bins = (border // 32).astype(int) @ (64, 8, 1)
     colour = np.median(border[bins == np.bincount(bins).argmax()], axis=0)
     distance = np.abs(border - colour).max(axis=1)
-    near = distance[distance < 3 * CLOSENESS]
-    return colour, 3 * float(np.median(near))
+    return colour, 3 * float(np.median(distance[distance < 3 * CLOSENESS]))
 
 
-def _garment(different: np.ndarray) -> tuple[int, int, int, int] | None:
-    """The box (left, top, right, bottom) around what differs from the background; None if nothing does."""
+def _box(different: npt.NDArray[np.bool_]) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of what differs from the background, without threads of its texture."""
+    from scipy.ndimage import binary_opening
+
+    if max(different.shape) > WORKING_EDGE // 2:
+        different = binary_opening(different, np.ones((3, 3)))
     rows, columns = (np.flatnonzero(different.mean(axis=axis) > 0.01) for axis in (1, 0))
     if not len(rows) or not len(columns):
-        return None
+        raise DataError(*_ONE_COLOUR)
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1

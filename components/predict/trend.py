@@ -38,6 +38,16 @@ class Trend:
         """Number of pictures by class."""
         return tuple(map(sum, zip(*self.counts, strict=True)))
 
+    def table(self, periods: int = 6) -> tuple[list[str], list[list[str]]]:
+        """Headers and rows of text: pictures and share of each class, and its share in the latest periods."""
+        latest = range(len(self.periods))[-periods:] if len(self.periods) > 1 else range(0)
+        total = max(1, sum(self.totals))
+        rows = [
+            [name, f"{count:,}", f"{count / total:.1%}", *(f"{self.shares[p][number]:.1%}" for p in latest)]
+            for number, (name, count) in enumerate(zip(self.classes, self.totals, strict=True))
+        ]
+        return ["class", "pictures", "share", *(self.periods[p] for p in latest)], rows
+
     @property
     def shares(self) -> tuple[tuple[float, ...], ...]:
         """Share of each class among the pictures of a period."""
@@ -99,7 +109,7 @@ def draw_trend(trend: Trend) -> bytes:
         axes.set_xlabel("pictures")
     else:
         for name, line in zip(trend.classes, zip(*trend.shares[: len(periods)], strict=True), strict=True):
-            axes.plot(periods, line, marker="o", label=name, color="gray" if name == NOT_SURE else None)
+            axes.plot(periods, line, "k:" if name == NOT_SURE else "o-", label=name)
         axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
         axes.set_ylim(bottom=0)
         axes.set_ylabel("share of the period's pictures")

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from components.common.errors import SUBMIT_ANEW, PipelineError
 from components.common.files import content_key
 from components.common.saved_model import load_model
 from components.common.tensorflow import import_tensorflow
 from components.registry.predictions import fetch_model
-from components.registry.registry import FILE_TAG, TASK_TAG, Registry, weights_of
+from components.registry.registry import DATA_TAG, FILE_TAG, TASK_TAG, Registry, weights_of
 
 if TYPE_CHECKING:
     import keras
@@ -43,6 +43,25 @@ class LoadedModel:
         """Height and width of the images."""
         _, height, width = self.network.input_shape
         return height, width
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Which model answers: name, version, test accuracy (None if not measured) and data version."""
+        accuracy = self.version.tags.get("test_accuracy")
+        return {
+            "model": self.version.name,
+            "version": int(self.version.version),
+            "accuracy": float(accuracy) if accuracy else None,
+            "data_version": self.version.tags.get(DATA_TAG),
+        }
+
+    @property
+    def description(self) -> str:
+        """The facts in a line."""
+        facts = self.facts
+        accuracy = "unknown" if facts["accuracy"] is None else f"{facts['accuracy']:.2%}"
+        data = (facts["data_version"] or "unknown")[:8]
+        return f"{facts['model']} version {facts['version']}, test accuracy {accuracy}, data {data}"
 
     @cached_property
     def predict(self) -> Callable[[Bytes], Probabilities]:

@@ -14,6 +14,7 @@ from pipeline.cli.data import data
 from pipeline.cli.doctor import doctor
 from pipeline.cli.kubeflow import compile_, run_local, submit
 from pipeline.cli.models import models, promote, rollback
+from pipeline.cli.predict import predict
 from pipeline.cli.project import gate, params, run, step, summary, ui
 from pipeline.cli.reproduce import reproduce
 from pipeline.cli.runs import runs
@@ -35,6 +36,7 @@ for command in (
     *(data, zoo, bucket),
     app,
     reproduce,
+    predict,
     *(run_local, compile_, submit, runs, schedule, doctor),
 ):
     cli.add_command(command)

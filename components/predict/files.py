@@ -1,0 +1,141 @@
+"""Pictures in files and folders, and predictions as rows and files."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from components.common.errors import DataError
+from components.common.files import replacing
+from components.predict.params import PredictParams
+from components.predict.picture import MAX_BYTES
+from components.predict.step import Prediction, Source, file_source, ranked
+from components.predict.trend import NOT_SURE
+
+if TYPE_CHECKING:
+    from components.common.idx import Bytes, Probabilities
+
+STDIN = "-"
+
+
+def find_pictures(paths: Iterable[Path]) -> list[Source]:
+    """The pictures that a command line names: files, all files below folders, and `-` for standard input.
+
+    Files whose name begins with a dot are left out of folders, as are those in such folders.
+    """
+    sources = []
+    for path in paths:
+        if str(path) == STDIN:
+            sources.append(Source(STDIN, lambda: sys.stdin.buffer.read(MAX_BYTES + 1)))
+        elif path.is_dir():
+            sources += [file_source(file) for file in sorted(path.rglob("*")) if _is_visible_file(file, path)]
+        else:
+            sources.append(file_source(path))
+    return sources
+
+
+def _is_visible_file(file: Path, folder: Path) -> bool:
+    hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
+    return not hidden and file.is_file()
+
+
+def read_dates(path: Path) -> dict[str, date]:
+    """The dates of pictures, from a CSV file with the columns `file` and `date` (as `2026-11-27`).
+
+    Raises:
+        DataError: A column is missing, or a date is none.
+    """
+    hint = "its columns are file (a path as predictions show it, or a name) and date (YYYY-MM-DD)"
+    dates = {}
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            for row in csv.DictReader(file):
+                dates[row["file"]] = datetime.fromisoformat(row["date"]).date()
+    except KeyError as error:
+        raise DataError(f"{path} has no column {error}", hint) from None
+    except (ValueError, TypeError, csv.Error) as error:
+        raise DataError(f"{path}: {error}", hint) from None
+    return dates
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is shown of a picture.
+
+    Args:
+        file: Its name.
+        best: Its most probable classes with their probabilities.
+        shown: The first of them, or `NOT_SURE`.
+        date: Its date, if it has one.
+    """
+
+    file: str
+    best: list[tuple[str, float]]
+    shown: str
+    date: date | None
+
+    def as_json(self) -> dict[str, Any]:
+        """The row as a JSON object."""
+        return {
+            "file": self.file,
+            "class": self.best[0][0],
+            "probability": self.best[0][1],
+            "sure": self.shown != NOT_SURE,
+            "date": self.date and self.date.isoformat(),
+            "top": [{"class": name, "probability": probability} for name, probability in self.best],
+        }
+
+
+def to_row(
+    prediction: Prediction,
+    probabilities: Probabilities,
+    classes: Sequence[str],
+    params: PredictParams,
+    dates: Mapping[str, date],
+    file_times: bool,
+) -> Row:
+    """What is shown of a picture that was predicted.
+
+    Args:
+        prediction: The prediction.
+        probabilities: Its probabilities.
+        classes: The names of the classes.
+        params: How many classes are shown, and from which probability the best one is.
+        dates: Given dates, by file; without one, the EXIF data count.
+        file_times: Take the date of the file where there is no other.
+    """
+    best = ranked(probabilities, classes, params.top)
+    file = Path(prediction.file)
+    day = dates.get(prediction.file) or dates.get(file.name) or prediction.taken
+    if day is None and file_times and prediction.file != STDIN:
+        day = datetime.fromtimestamp(file.stat().st_mtime, UTC).date()
+    return Row(prediction.file, best, best[0][0] if best[0][1] >= params.not_sure_below else NOT_SURE, day)
+
+
+def write_csv(file: TextIO, rows: Sequence[Row]) -> None:
+    """Writes the columns file, class, probability, class_2, probability_2 and so on."""
+    numbers = [
+        "",
+        *(f"_{number}" for number in range(2, max((len(row.best) for row in rows), default=1) + 1)),
+    ]
+    writer = csv.writer(file)
+    writer.writerow(["file", *(f"{name}{number}" for number in numbers for name in ("class", "probability"))])
+    for row in rows:
+        writer.writerow([row.file, *(value for name, p in row.best for value in (name, f"{p:.4f}"))])
+
+
+def write_image(image: Bytes, path: Path) -> None:
+    """Writes what the network saw as a gray PNG.
+
+    Raises:
+        StorageError: The disk is full, or the folder cannot be written.
+    """
+    from PIL import Image
+
+    with replacing(path) as partial:
+        Image.fromarray(image).save(partial, "PNG")

@@ -1,0 +1,132 @@
+"""The command `fashion predict`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+from tabulate import tabulate
+from tqdm import tqdm
+
+from components.common.errors import SkippedError, counted
+from components.common.files import replacing
+from components.predict.files import Row, find_pictures, read_dates, to_row, write_csv, write_image
+from components.predict.step import Prediction, predict_pictures
+from components.predict.trend import Trend, class_trend, write_trend
+from pipeline.project import Project, project_root
+
+FOLDER = click.Path(file_okay=False, path_type=Path)
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command()
+@click.argument(
+    "pictures",
+    nargs=-1,
+    required=True,
+    metavar="IMAGE|FOLDER|-...",
+    type=click.Path(exists=True, allow_dash=True, path_type=Path),
+)
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option(
+    "--csv",
+    "csv_file",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    help="Write file, class, probability and the runners-up to this file, or to standard output (-).",
+)
+@click.option("--show-input", type=FOLDER, help="Write the image that the network saw of each picture there.")
+@click.option("--trend", "trend_folder", type=FOLDER, help="Write trend.csv and trend.png there.")
+@click.option(
+    "--dates",
+    "dates_file",
+    type=FILE,
+    help="Dates of the pictures: a CSV file with the columns file and date.",
+)
+@click.option("--file-times", is_flag=True, help="Where a picture has no date, take that of its file.")
+@click.option("--version", type=click.IntRange(min=1), help="A version of the model. [default: the champion]")
+def predict(
+    pictures: tuple[Path, ...],
+    as_json: bool,
+    csv_file: Path | None,
+    show_input: Path | None,
+    trend_folder: Path | None,
+    dates_file: Path | None,
+    file_times: bool,
+    version: int | None,
+) -> None:
+    """Says what pictures show: a file, all files below a folder, or - for standard input.
+
+    For a folder, it counts the classes, over time where the pictures have dates (of --dates, else EXIF).
+    """
+    if as_json and csv_file:
+        raise click.UsageError("--json and --csv exclude each other")
+    root = project_root()
+    params = Project(root).params()
+    sources = find_pictures(pictures)
+    dates = read_dates(dates_file) if dates_file else {}
+    from pipeline.registry.champion import load_champion
+    from pipeline.tracking.experiment import refusals
+
+    with refusals():
+        model = load_champion(root, params, version)
+    rows: list[Row] = []
+    skipped: list[Prediction] = []
+    predictions = predict_pictures(model, sources)
+    bar = tqdm(predictions, total=len(sources), unit="picture", delay=1, leave=False, disable=None)
+    for number, prediction in enumerate(bar, 1):
+        if prediction.probabilities is None or prediction.image is None:
+            skipped.append(prediction)
+            continue
+        rows.append(
+            to_row(prediction, prediction.probabilities, model.classes, params.predict, dates, file_times)
+        )
+        if show_input:
+            name = f"{number:04}-{Path(prediction.file).stem}.png"
+            write_image(prediction.image, show_input / name)
+    trend = class_trend([(row.shown, row.date) for row in rows], model.classes)
+    if trend_folder:
+        write_trend(trend, trend_folder)
+    if as_json:
+        content = {
+            "model": model.facts,
+            "predictions": [row.as_json() for row in rows],
+            "skipped": [{"file": prediction.file, "error": prediction.error} for prediction in skipped],
+            "trend": {"periods": trend.periods, "classes": trend.classes, "pictures": trend.counts},
+        }
+        click.echo(json.dumps(content, indent=2))
+    elif csv_file == Path("-"):
+        write_csv(sys.stdout, rows)
+    else:
+        with_trend = bool(trend_folder) or any(path.is_dir() for path in pictures)
+        _show(rows, trend if with_trend else None, csv_file)
+        click.echo(f"model: {model.description}")
+    for prediction in skipped:
+        click.echo(f"skipped {prediction.file}: {prediction.error}", err=True)
+    if skipped:
+        raise SkippedError(
+            f"{len(skipped):,} of {counted(len(sources), 'picture')} skipped", "the reasons are printed above"
+        )
+
+
+def _show(rows: list[Row], trend: Trend | None, csv_file: Path | None) -> None:
+    """Prints the pictures, or writes them into a file, and prints the trend."""
+    if csv_file:
+        with replacing(csv_file) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+            write_csv(file, rows)
+    else:
+        table = [
+            [row.file, row.shown, *(f"{name} {probability:.1%}" for name, probability in row.best)]
+            for row in rows
+        ]
+        headers = [
+            "picture",
+            "shows",
+            *(f"{number}." for number in range(1, len(table[0]) - 1 if table else 1)),
+        ]
+        click.echo(tabulate(table, headers, disable_numparse=True) + "\n")
+    if trend:
+        headers, body = trend.table()
+        align = ("left", *["right"] * (len(headers) - 1))
+        click.echo(tabulate(body, headers, disable_numparse=True, colalign=align) + "\n")
