@@ -30,17 +30,34 @@ pytestmark = [
 
 SECOND_VERSION = f"""
 from pathlib import Path
-from components.registry.registry import Registry
+from tempfile import TemporaryDirectory
+from components.common.files import file_digest
+from components.common.saved_model import save_model, weights_digest
+from components.registry.model import load_version
+from components.registry.registry import FILE_TAG, WEIGHTS_TAG
+from pipeline.params import load
 from pipeline.registry.versions import open_registry
-registry = open_registry(Path("."), "{MODEL}")
-first = registry.read().versions[1]
-registry.create_version(first.source, first.run_id, first.model_id, dict(first.tags))
+
+registry = open_registry(Path.cwd(), "{MODEL}")
+client, first = registry.client, registry.read().versions[1]
+network = load_version(client, first, load(Path("params.yaml")).data.classes).network
+network.set_weights([weights * 1.001 for weights in network.get_weights()])
+experiment = client.create_experiment("second", artifact_location=str(Path("mlruns/second").absolute()))
+run_id = client.create_run(experiment).info.run_id
+logged = client.create_logged_model(experiment, name="model", source_run_id=run_id)
+with TemporaryDirectory() as folder:
+    file = Path(folder) / "data" / "model.keras"
+    file.parent.mkdir()
+    save_model(network, file)
+    client.log_model_artifacts(logged.model_id, folder)
+    own = {{WEIGHTS_TAG: weights_digest(network), FILE_TAG: file_digest(file, "sha256")}}
+registry.create_version(f"models:/{{logged.model_id}}", run_id, logged.model_id, dict(first.tags) | own)
 """
 
 
 @pytest.fixture(scope="module")
 def copy(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A copy of the trained project with a second version of the same weights, which is no champion."""
+    """A copy of the trained project with a second version, of other weights, which is no champion."""
     root = tmp_path_factory.mktemp("app") / "project"
     shutil.copytree(trained.root, root, ignore=shutil.ignore_patterns("__pycache__", "site"))
     project = Project(root, environment_of(root))
