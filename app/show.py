@@ -52,6 +52,8 @@ figcaption small {{ display: block; opacity: .65; font-size: .75rem; }}
 .matrix col.names {{ width: 5.6rem; }}
 .matrix td {{ text-align: center; height: 1.9rem; border-radius: .25rem; padding: 0;
   font-variant-numeric: tabular-nums; }}
+[data-testid="stExpander"] table {{ display: block; overflow-x: auto; max-width: 100%; }}
+[data-testid="stExpander"] td code {{ white-space: normal; word-break: break-all; }}
 [data-testid="stExpander"] h1 {{ font-size: 1.4rem !important; }}
 [data-testid="stExpander"] h2 {{ font-size: 1.15rem !important; }}
 [data-testid="stExpander"] h3 {{ font-size: 1rem !important; }}

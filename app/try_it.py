@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -41,8 +42,8 @@ def page() -> None:
     with errors_shown():
         champion = find_champion()
         show.header("What is it?", "Give a picture of **one garment** on a plain background.", champion)
-        network = load(champion)
-        given = _choose(network)
+        given = _choose(params().data.classes)
+        network = load(champion)  # the field is there while this takes its time
     if given is None:
         st.caption(f"No picture at hand? Choose “{TEST}” above.")
         return
@@ -62,13 +63,13 @@ def page() -> None:
         )
 
 
-def _choose(network: Network) -> Given | None:
+def _choose(classes: Sequence[str]) -> Given | None:
     """The picture that the user gives; None as long as there is none."""
     source = st.segmented_control(
         "Where from", (UPLOAD, CAMERA, TEST), default=UPLOAD, required=True, label_visibility="collapsed"
     )
     if source == TEST:
-        return _test_image(network)
+        return _test_image(classes)
     if source == CAMERA:
         file = st.camera_input("Take a picture", label_visibility="collapsed", width=480)
     else:
@@ -77,7 +78,7 @@ def _choose(network: Network) -> Given | None:
     return Given(file.name, content=file.getvalue()) if file else None
 
 
-def _test_image(network: Network) -> Given:
+def _test_image(classes: Sequence[str]) -> Given:
     """An image of the test set, by its number."""
     images, labels = images_of("test")
 
@@ -88,7 +89,7 @@ def _test_image(network: Network) -> Given:
     number_field, button = st.columns([1, 1], vertical_alignment="bottom")
     number = int(number_field.number_input("Number of the test image", 0, len(images) - 1, key="number"))
     button.button("Another one", on_click=another, icon=":material/shuffle:")
-    return Given(f"Test image {number}", image=images[number], label=network.classes[labels[number]])
+    return Given(f"Test image {number}", image=images[number], label=classes[labels[number]])
 
 
 def _read(given: Given, network: Network) -> tuple[Image | Bytes, Bytes]:

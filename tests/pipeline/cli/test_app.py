@@ -39,5 +39,5 @@ def test_the_next_free_port_is_taken_unless_one_is_asked_for(monkeypatch: pytest
 
 
 def test_the_pages_are_where_the_command_looks_for_them():
-    assert app.PAGES == Path(__file__).parents[3] / "app" / "main.py"
+    assert Path(__file__).parents[3] / "app" / "main.py" == app.PAGES
     assert app.PAGES.is_file()
