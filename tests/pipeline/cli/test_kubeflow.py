@@ -4,10 +4,11 @@ import json
 import subprocess
 import sys
 
+import click
 import pytest
 
 from components.common.errors import ClusterError, ParameterError
-from pipeline.cli.kubeflow import submit
+from pipeline.cli.kubeflow import run_local, submit
 from tests.support.kfp_fixtures import IMAGE, fashion
 from tests.support.kfp_server import KfpServer
 from tests.support.ports import free_port
@@ -42,6 +43,14 @@ def test_sweep(server: KfpServer) -> None:
     spec = run["pipeline_spec"]["pipeline_spec"]
     assert spec["pipelineInfo"]["name"] == "fashion-mnist-sweep"
     assert run["display_name"] == "both"
+
+
+def test_deploy(server: KfpServer) -> None:
+    fashion(submit, "--deploy", "--gpu", "0")
+    spec = server.runs[0]["pipeline_spec"]["pipeline_spec"]
+    assert "comp-deploy" in spec["components"]
+    with pytest.raises(click.UsageError, match="is for a cluster"):
+        fashion(run_local, "--deploy")
 
 
 @pytest.mark.parametrize("assignment", ["train.epoch=3", "train.epochs=many", "epochs", "remote", "nn=1"])
