@@ -50,14 +50,17 @@ class Load:
         }
 
 
-async def send(url: str, body: bytes, concurrency: int, goes_on: Callable[[int], bool]) -> Load:
+async def send(
+    url: str, body: bytes, concurrency: int, goes_on: Callable[[int], bool], pause: float = 0.0
+) -> Load:
     """Sends a request again and again from each of `concurrency` clients, without retries.
 
     Args:
         url: Of the server.
         body: The JSON of a request.
-        concurrency: Clients, each with a request under way at any time.
+        concurrency: Clients, each with one request at a time.
         goes_on: Whether a request is sent, by the number of those before it.
+        pause: Seconds between an answer and the client's next request.
     """
     load, sent = Load(), 0
 
@@ -65,6 +68,7 @@ async def send(url: str, body: bytes, concurrency: int, goes_on: Callable[[int],
         nonlocal sent
         while goes_on(sent):
             sent += 1
+            await asyncio.sleep(pause)
             start = time.perf_counter()
             try:
                 async with session.post("/invocations", data=body) as answer:
@@ -95,11 +99,11 @@ def main() -> None:
     parser.add_argument("url")
     parser.add_argument("--until", type=Path, required=True)
     parser.add_argument("--concurrency", type=int, default=4)
+    parser.add_argument("--pause", type=float, default=0.1)
     arguments = parser.parse_args()
     body = json.dumps({"inputs": [[[7] * 28] * 28]}).encode()
-    load = asyncio.run(
-        send(arguments.url, body, arguments.concurrency, lambda _: not arguments.until.exists())
-    )
+    until, pause = arguments.until, arguments.pause
+    load = asyncio.run(send(arguments.url, body, arguments.concurrency, lambda _: not until.exists(), pause))
     print(json.dumps(load.summary()))
 
 

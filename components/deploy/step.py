@@ -184,7 +184,9 @@ def _pod_reason(pod: V1Pod) -> str:
         waiting = status.state.waiting
         if ended and not status.ready:
             lines = (ended.message or ended.reason or f"exit code {ended.exit_code}").strip().splitlines()
-            return next((line for line in lines if line.startswith("error: ")), lines[-1])
+            return next((line for line in lines if line.startswith("error: ")), lines[-1]).removeprefix(
+                "error: "
+            )
         if waiting:
             return f"{waiting.reason}: {waiting.message}" if waiting.message else str(waiting.reason)
     unmet = [c for c in pod.status.conditions or () if c.status == "False" and c.message]

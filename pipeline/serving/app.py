@@ -13,12 +13,14 @@ from pipeline.serving import MODEL, VERSION
 from pipeline.serving.model import ImageModel, find_version, load
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
+    from fastapi import FastAPI, Request
+    from starlette.datastructures import Headers
     from starlette.responses import JSONResponse
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BYTES = 16 << 20
 """The largest request: 5,000 to 10,000 images as JSON."""
+MAX_REASON = 2000
+"""The longest body of an error: MLflow repeats what it could not read."""
 DRAINING = Path(tempfile.gettempdir()) / "fashion-draining"
 """While this file exists, each answer closes its connection: a pod that is about to end makes it."""
 
@@ -49,7 +51,24 @@ def make_app(model: LoadedModel) -> FastAPI:
     }
     app.get("/info")(lambda: info)
     app.add_exception_handler(RecursionError, lambda *_: _refusal(400, "the JSON is nested too deeply"))
-    app.add_middleware(Limits, version=str(version.version))  # type: ignore[arg-type]
+
+    @app.middleware("http")
+    async def limit(request: Request, call_next: Any) -> Any:
+        """Refuses what MLflow would answer with status 500, with a traceback, or not for minutes."""
+        answer = _fault(request.headers) if request.method == "POST" else None
+        if answer:
+            async for _ in request.stream():  # a client sends all of its request before it reads the answer
+                pass
+        else:
+            answer = await call_next(request)
+        if answer.status_code >= 400 and int(answer.headers.get("content-length", 0)) > MAX_REASON:
+            text = b"".join([part async for part in answer.body_iterator])[:MAX_REASON]
+            answer = _refusal(answer.status_code, text.decode(errors="replace"))
+        answer.headers["x-model-version"] = str(version.version)
+        if DRAINING.exists():
+            answer.headers["connection"] = "close"
+        return answer
+
     return app
 
 
@@ -60,38 +79,8 @@ def _refusal(status: int, message: str) -> JSONResponse:
     return JSONResponse({"error_code": "INVALID_PARAMETER_VALUE", "message": message}, status)
 
 
-class Limits:
-    """Refuses what MLflow's app would answer with status 500, a traceback, or not for minutes.
-
-    Adds the header `x-model-version` to each answer, and closes connections while the pod is draining.
-    """
-
-    def __init__(self, app: ASGIApp, version: str) -> None:
-        self.app, self.version = app, version
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handles a request."""
-        from starlette.datastructures import Headers, MutableHeaders
-
-        async def answer(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers["x-model-version"] = self.version
-                if DRAINING.exists():
-                    headers["connection"] = "close"
-            await send(message)
-
-        app: Any = self.app
-        if scope["type"] == "http" and scope["path"] == "/invocations" and scope["method"] == "POST":
-            app = _fault(Headers(scope=scope)) or app
-            if app is not self.app:  # a client sends all of its request before it reads the answer
-                while (await receive()).get("more_body"):
-                    pass
-        await app(scope, receive, answer)
-
-
-def _fault(headers: Any) -> JSONResponse | None:
-    """What is wrong with a request by its headers."""
+def _fault(headers: Headers) -> Any:
+    """The answer to a request that is wrong by its headers; None for another."""
     if headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         return _refusal(415, "send JSON: the header content-type must be application/json")
     length = headers.get("content-length", "")

@@ -72,7 +72,7 @@ def test_nothing_is_done_if_the_champion_is_served(registry: Registry):
     [
         (
             ended("a warning\nerror: model.keras has the SHA-256 12…\nwhat to do: run it"),
-            "error: model.keras has the SHA-256 12…",
+            "model.keras has the SHA-256 12…",
         ),
         (ended("killed"), "killed"),
         (

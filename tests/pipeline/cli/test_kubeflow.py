@@ -8,7 +8,7 @@ import click
 import pytest
 
 from components.common.errors import ClusterError, ParameterError
-from pipeline.cli.kubeflow import submit
+from pipeline.cli.kubeflow import run_local, submit
 from tests.support.kfp_fixtures import IMAGE, fashion
 from tests.support.kfp_server import KfpServer
 from tests.support.ports import free_port
@@ -83,6 +83,14 @@ def test_a_batch_that_cannot_be_is_refused_before_anything_is_asked_for(server: 
         with pytest.raises(ParameterError):
             fashion(submit, *arguments)
     assert server.runs == []
+
+
+def test_deploy(server: KfpServer) -> None:
+    fashion(submit, "--deploy", "--gpu", "0")
+    spec = server.runs[0]["pipeline_spec"]["pipeline_spec"]
+    assert "comp-deploy" in spec["components"]
+    with pytest.raises(click.UsageError, match="is for a cluster"):
+        fashion(run_local, "--deploy")
 
 
 @pytest.mark.parametrize("assignment", ["train.epoch=3", "train.epochs=many", "epochs", "remote", "nn=1"])
