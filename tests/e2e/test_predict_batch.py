@@ -1,4 +1,4 @@
-"""A batch on a real cluster: a lost pod, and what a second and a third submission predict. After test_pipeline.py."""
+"""A batch on a real cluster: a lost pod, and what a second submission predicts. After test_pipeline.py."""
 
 import json
 from io import BytesIO
@@ -11,7 +11,18 @@ import pytest
 from components.common import idx
 from components.common.storage import open_storage
 from components.predict.batch import SUCCESS
-from tests.e2e.cluster import LOW, MODEL, NAMESPACE, NOW, QUICK, SMALL, Cluster, eventually, kubectl, run_id_of
+from tests.e2e.cluster import (
+    LOW,
+    MODEL,
+    NAMESPACE,
+    NOW,
+    QUICK,
+    SMALL,
+    Cluster,
+    eventually,
+    kubectl,
+    run_id_of,
+)
 from tests.support.pictures import png
 
 pytest_plugins = ("tests.e2e.cluster",)
