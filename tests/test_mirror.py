@@ -9,7 +9,9 @@ WITHOUT_TESTS: dict[str, str] = {
     "components/evaluate/params.py": PARAMETERS,
     "components/evaluate/report.py": "tests/components/evaluate/test_step.py reads what it writes",
     "components/gate/params.py": PARAMETERS,
+    "components/predict/params.py": PARAMETERS,
     "components/register/params.py": PARAMETERS,
+    "components/registry/model.py": "tests/pipeline/registry/test_champion.py loads models by it",
     "components/registry/refusal.py": "tests/pipeline/cli/test_models.py asks a server that refuses",
     "components/registry/params.py": "test_comparison.py beside it applies them",
     "components/train/callbacks.py": "test_{step,state,fit}.py beside it stop and resume trainings",
@@ -17,8 +19,10 @@ WITHOUT_TESTS: dict[str, str] = {
     "components/validate/params.py": PARAMETERS,
     "pipeline/cli/bucket.py": "tests/pipeline/test_bucket.py runs the command",
     "pipeline/cli/data.py": "tests/pipeline/data run the commands",
+    "pipeline/cli/serve.py": "tests/pipeline/serving/test_app.py runs the command",
     "pipeline/cli/zoo.py": "tests/components/train/test_zoo.py runs the commands",
     "pipeline/data/dvc_main.py": "tests/test_lock.py runs it",
+    "pipeline/serving/model.py": "test_app.py beside it asks the server that runs it",
     "pipeline/kubeflow/runtime/environment.py": "names only, which tests/infra compares with the manifests",
 }
 

@@ -10,10 +10,12 @@ import numpy as np
 
 from components.common.idx import Bytes, Probabilities
 from components.common.report import data_uri, figure, image_grid, png, render
+from components.evaluate.calibration import Bin, reliability_diagram
 
 MISTAKES = 24
 PICTURES = {
     "confusion_matrix.png": "Confusion matrix: rows are the true classes, columns the predictions",
+    "reliability.png": "Reliability diagram: accuracy against confidence; below it the images of each bin",
     "training_curves.png": "Training: loss and accuracy by epoch",
     "mistakes.png": "The most confident mistakes: prediction with its probability, and the true class",
 }
@@ -35,14 +37,16 @@ def write_pictures(
     *,
     history: Path,
     details: dict[str, Any],
+    bins: int,
     probabilities: Probabilities,
     images: Bytes,
     labels: Bytes,
     classes: list[str],
 ) -> None:
-    """Draws the confusion matrix, the training curves and the most confident mistakes."""
+    """Draws confusion matrix, reliability diagram, training curves and the most confident mistakes."""
     drawings = {
         "confusion_matrix.png": _confusion_matrix(np.array(details["confusion_matrix"]), classes),
+        "reliability.png": reliability_diagram([Bin(**each) for each in details["reliability"]], bins),
         "training_curves.png": _training_curves(history),
         "mistakes.png": _mistakes(probabilities, images, labels, classes),
     }

@@ -31,7 +31,7 @@ def evaluate(
         data: Folder of the four IDX files.
         trained: Folder of the train step: `model.keras`, `training.json`, `history.csv`.
         out: Folder that receives `metrics.json` (flat, for the gate), `evaluation.json` (identity,
-            classes, confusion matrix), `predictions.csv`, three pictures, `report.html`, and
+            classes, confusion matrix, reliability), `predictions.csv`, four pictures, `report.html`, and
             `performance.json` (measured times, which differ from run to run).
         data_params: Shape and classes of the data.
         params: Batch size and bins of the calibration error.
@@ -73,6 +73,7 @@ def evaluate(
             stage,
             history=trained / "history.csv",
             details=details,
+            bins=params.calibration_bins,
             probabilities=probabilities,
             images=images,
             labels=labels,

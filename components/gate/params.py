@@ -15,7 +15,7 @@ class GateParams(ComparisonParams):
     )
     worst_recall_min: Share | None = Field(description="lowest recall of the worst class", examples=[0.7])
     calibration_error_max: Share | None = Field(
-        description="highest expected calibration error", examples=[0.1]
+        description="highest expected calibration error", examples=[0.03]
     )
     model_megabytes_max: float | None = Field(
         gt=0, description="largest model file in MB (10^6 bytes)", examples=[10.0]

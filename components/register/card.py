@@ -11,13 +11,9 @@ from components.common import idx
 from components.common.errors import SUBMIT_ANEW, PipelineError
 from components.common.files import read_json, staged
 from components.common.performance import read_performance
+from components.common.predictions import read_predictions
 from components.common.report import data_uri, render, render_markdown
-from components.register.card_pictures import (
-    calibration_plot,
-    confused_images,
-    read_predictions,
-    wilson_interval,
-)
+from components.register.card_pictures import confused_images
 
 if TYPE_CHECKING:
     from components.register.params import CardParams
@@ -71,7 +67,8 @@ def write_card(
     digest = training["weights_digest"]
     try:
         pictures = {
-            name: (evaluated / name).read_bytes() for name in ("training_curves.png", "confusion_matrix.png")
+            name: (evaluated / name).read_bytes()
+            for name in ("training_curves.png", "reliability.png", "confusion_matrix.png")
         }
         predictions = read_predictions(evaluated / "predictions.csv", list(evaluation["classes"]))
     except FileNotFoundError as error:
@@ -82,7 +79,6 @@ def write_card(
     confusions = worst_confusions(evaluation)
     for pair in confusions:
         pictures[pair["picture"]] = confused_images(images, predictions, *pair["pair"])
-    pictures["calibration.png"] = calibration_plot(predictions)
     facts = {
         "name": model_name,
         "version": version,
@@ -94,7 +90,6 @@ def write_card(
         "training": training,
         "evaluation": evaluation,
         "gate": gate,
-        "classes": class_table(evaluation),
         "confusions": confusions,
         "train_cost": read_performance(trained, digest),
         "predict_cost": read_performance(evaluated, digest),
@@ -109,20 +104,6 @@ def write_card(
         page = render(HERE / "card.html.j2", pictures=embedded, **facts) + "\n"
         (stage / "card.html").write_text(page, encoding="utf-8")
     return render_markdown(HERE / "description.md.j2", **facts)[:DESCRIPTION_LENGTH]
-
-
-def class_table(evaluation: dict[str, Any]) -> list[dict[str, Any]]:
-    """The figures of each class, with the 95 % Wilson interval of its recall; None without test images."""
-    return [
-        {
-            "name": name,
-            "interval": wilson_interval(evaluation["confusion_matrix"][row][row], figures["images"])
-            if figures["images"]
-            else None,
-            **figures,
-        }
-        for row, (name, figures) in enumerate(evaluation["classes"].items())
-    ]
 
 
 def worst_confusions(evaluation: dict[str, Any]) -> list[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -10,11 +9,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from components.common import idx
 from components.common.errors import PipelineError, first_line
 from components.common.files import content_key, read_json
+from components.common.predictions import read_predictions
 from components.common.rules import RuleVerdict, failures, verdict
 from components.common.saved_model import load_model, predict
 from components.common.tensorflow import import_tensorflow
@@ -60,9 +58,8 @@ class Candidate:
 
     def predicted(self) -> Bytes:
         """The classes that the evaluation's predictions name, uint8 `(n,)`."""
-        number = {name: i for i, name in enumerate(self.evaluation()["task"]["classes"])}
-        with (self.evaluated / "predictions.csv").open(newline="", encoding="utf-8") as file:
-            return np.array([number[row["predicted"]] for row in csv.DictReader(file)], np.uint8)
+        classes = self.evaluation()["task"]["classes"]
+        return read_predictions(self.evaluated / "predictions.csv", classes).predicted
 
 
 def compare_with_champion(

@@ -102,7 +102,7 @@ def train(
     Args:
         data: Folder of the four IDX files.
         validation: `verdict.json` of the validate step; its verdict must be `passed`.
-        out: Folder that receives `model.keras` (uint8 `(n, height, width)` to float32
+        out: Folder that receives `model.keras` (uint8 `(n, height, width)` to float32 calibrated
             probabilities `(n, classes)`, standard Keras layers only), `training.json`, `history.csv`, and
             `performance.json` (measured times, which differ from run to run).
         state: Folder or `s3://BUCKET/PREFIX` of the state after each epoch, until the training has ended.
@@ -114,7 +114,8 @@ def train(
         on_epoch: Called after each epoch with its metrics, seconds and images per second.
 
     Returns:
-        What `training.json` holds: `describe_run`, digests of weights and file, size and validation metrics.
+        What `training.json` holds: `describe_run`, digests of weights and file, size, validation metrics
+        and calibration.
 
     Raises:
         ValidationError: The data did not pass validation, or is not the data that passed.
@@ -134,6 +135,7 @@ def train(
 
     _go_on_as_begun(run["machines"])
     from components.common.saved_model import save_model, weights_digest
+    from components.train.calibration import calibrate
     from components.train.callbacks import TrainingState
     from components.train.network import megaflops
 
@@ -157,11 +159,13 @@ def train(
         TrainingState(kept).remove()
         raise
     model = exported(network, entry.build, shape, settings, model_params.name)
+    calibration = calibrate(model, images[held], labels[held])
     training = run | {
         "weights_digest": weights_digest(model),
         "parameters": model.count_params(),
         "megaflops": megaflops(network),
         "validation": {name: history[-1][f"val_{name}"] for name in ("accuracy", "loss")},
+        "calibration": calibration,
     }
     with staged(out) as stage:
         save_model(model, stage / "model.keras")

@@ -25,8 +25,11 @@ from pipeline.project import project_root
 
 @click.command("run-local")
 @pipeline_options
-def run_local(params: tuple[str, ...], candidates: tuple[str, ...], no_cache: bool) -> None:
+@click.option("--deploy", is_flag=True, hidden=True)
+def run_local(params: tuple[str, ...], candidates: tuple[str, ...], no_cache: bool, deploy: bool) -> None:
     """Runs the Kubeflow pipeline on this machine, in KFP's own local runner."""
+    if deploy:
+        raise click.UsageError("--deploy is for a cluster, `fashion submit`; here `fashion serve` serves it")
     from pipeline.data.dataset import obtain
     from pipeline.kubeflow.local.runner import LOG
     from pipeline.kubeflow.local.runner import run_local as run

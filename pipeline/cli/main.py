@@ -8,6 +8,7 @@ import click
 
 from components.common.errors import ExitCode, PipelineError
 from components.common.files import as_storage_error
+from pipeline.cli.app import app
 from pipeline.cli.bucket import bucket
 from pipeline.cli.data import data
 from pipeline.cli.doctor import doctor
@@ -18,6 +19,7 @@ from pipeline.cli.project import gate, params, run, step, summary, ui
 from pipeline.cli.reproduce import reproduce
 from pipeline.cli.runs import runs
 from pipeline.cli.schedule import schedule
+from pipeline.cli.serve import serve
 from pipeline.cli.zoo import zoo
 from pipeline.process import settle_process
 
@@ -32,7 +34,9 @@ def cli() -> None:
 for command in (
     *(run, step, gate, summary, params, ui),
     *(models, promote, rollback),
+    serve,
     *(data, zoo, bucket),
+    app,
     reproduce,
     predict,
     *(run_local, compile_, submit, runs, schedule, doctor),

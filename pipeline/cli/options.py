@@ -19,6 +19,7 @@ from pipeline.kubeflow.definition.resources import (
     RETRY_WINDOW,
     Cluster,
     check_accelerator,
+    check_deployment,
     parse_label,
     parse_toleration,
 )
@@ -75,6 +76,14 @@ _CLUSTER = (
         type=click.IntRange(1, RETRY_WINDOW),
         metavar="SECONDS",
         help="It is ended after this time.",
+    ),
+    _cluster_option(
+        "--deploy",
+        "deployment",
+        is_flag=False,
+        flag_value="fashion/serving",
+        metavar="[NAMESPACE/NAME]",
+        help="Last, let this Deployment serve the champion; alone: fashion/serving.",
     ),
     _cluster_option(
         "--retries", "retries", type=click.IntRange(0, 100), help="Retries of a step whose node was lost."
@@ -202,6 +211,7 @@ def cluster_of(options: dict[str, Any]) -> Cluster:
         shared_memory=_request_and_limit("--shared-memory", options.pop("shared_memory"), MEMORY)[0],
         time_limit=options.pop("time_limit"),
         retries=options.pop("retries"),
+        deployment=check_deployment(options.pop("deployment")),
         parallelism=options.pop("parallelism"),
     )
 

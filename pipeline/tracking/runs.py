@@ -188,8 +188,9 @@ class Tracker(Experiment):
             tags = {name: training[name] for name in (WEIGHTS, "data_version", "code_version")}
             performance = read_performance(folders.train, training[WEIGHTS])
             record_history(self.client, run_id, folders.train / "history.csv", performance.pop("epochs", []))
-            size = {name: training[name] for name in ("parameters", "megaflops")}
-            record_metrics(self.client, run, performance | size)
+            network = {name: training[name] for name in ("parameters", "megaflops")}
+            network["temperature"] = training["calibration"]["temperature"]
+            record_metrics(self.client, run, performance | network)
             if folders.evaluate and evaluation:
                 metrics = {f"test_{name}": value for name, value in evaluation["metrics"].items()}
                 metrics |= read_performance(folders.evaluate, training[WEIGHTS])

@@ -52,7 +52,7 @@ def test_no_secret_is_in_the_cloud_overlay():
     }
 
 
-@pytest.mark.parametrize("name", [*OVERLAYS, "gpu-node"])
+@pytest.mark.parametrize("name", [*OVERLAYS, "serving", "gpu-node"])
 def test_images_wait_for_the_commit_or_are_pinned(name):
     ours = "fashion-pipeline:unset" + "-gpu" * (name == "gpu-node")
     images = {container["image"] for pod in pods(name).values() for container in containers(pod)}

@@ -16,7 +16,7 @@ from tests.support.project import ROOT
 Object = dict[str, Any]
 FOLDER = ROOT / "infra/kubernetes"
 OVERLAYS = ("overlays/local", "overlays/cloud")
-BUILT = ("base", *OVERLAYS, "gpu-node")
+BUILT = ("base", *OVERLAYS, "serving", "gpu-node")
 
 
 @functools.cache

@@ -86,6 +86,7 @@ def made_up_run(root: Path, classes: list[str], comparison: dict[str, Any] | Non
         "parameters": 12345,
         "megaflops": 0.5,
         "validation": {"accuracy": 0.75, "loss": 0.5},
+        "calibration": {"temperature": 0.75, "log_loss": 0.5, "log_loss_before": 0.625},
     }
     write_json(folders["trained"] / "training.json", training)
     performance = {
@@ -107,9 +108,21 @@ def made_up_run(root: Path, classes: list[str], comparison: dict[str, Any] | Non
             "model_megabytes": 0.25,
         },
         "classes": {
-            classes[0]: {"precision": 0.5, "recall": 0.75, "f1": 0.6, "images": 4},
-            classes[1]: {"precision": 0.5, "recall": 0.25, "f1": 1 / 3, "images": 4},
-            classes[2]: {"precision": 0.0, "recall": 0.0, "f1": 0.0, "images": 0},
+            classes[0]: {
+                "precision": 0.5,
+                "recall": 0.75,
+                "recall_interval": [0.3006, 0.9544],
+                "f1": 0.6,
+                "images": 4,
+            },
+            classes[1]: {
+                "precision": 0.5,
+                "recall": 0.25,
+                "recall_interval": [0.0456, 0.6994],
+                "f1": 1 / 3,
+                "images": 4,
+            },
+            classes[2]: {"precision": 0.0, "recall": 0.0, "recall_interval": None, "f1": 0.0, "images": 0},
         },
         "confusion_matrix": [[3, 1, 0], [3, 1, 0], [0, 0, 0]],
     }
@@ -117,7 +130,7 @@ def made_up_run(root: Path, classes: list[str], comparison: dict[str, Any] | Non
     with (folders["evaluated"] / "predictions.csv").open("w", newline="") as file:
         rows = [[i, classes[a], classes[p], f"{c:.6f}"] for i, (a, p, c) in enumerate(ROWS)]
         csv.writer(file).writerows([["index", "actual", "predicted", "confidence"], *rows])
-    for name in ("training_curves.png", "confusion_matrix.png"):
+    for name in ("training_curves.png", "reliability.png", "confusion_matrix.png"):
         (folders["evaluated"] / name).write_bytes(name.encode())
     verdict = {"verdict": "passed", "rules": RULES, "comparison": comparison, "sentence": "passed, for now"}
     write_json(folders["gated"] / "gate.json", verdict)

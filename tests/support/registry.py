@@ -70,8 +70,9 @@ def make_candidate(folder: Path, data: Path, predicted: idx.Bytes, digest: str) 
     (folder / "evaluation.json").write_text(json.dumps(evaluation))
     with (folder / "predictions.csv").open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["predicted"])
-        writer.writerows([[CLASSES[number]] for number in predicted])
+        writer.writerow(["actual", "predicted", "confidence"])
+        pairs = zip(labels, predicted, strict=True)
+        writer.writerows([[CLASSES[actual], CLASSES[number], 1] for actual, number in pairs])
     (folder / "training.json").write_text(json.dumps({"weights_digest": digest, "model_sha256": ""}))
     return Candidate(data, folder, folder, 500, no_other_data)
 

@@ -169,6 +169,25 @@ def register(
 
 
 @component
+def deploy(code_version: str, params: str, deployment: str) -> None:
+    """Lets the Deployment that serves the champion serve the champion of now."""
+    from pathlib import Path
+
+    from components.deploy.step import Target
+    from components.deploy.step import deploy as roll
+    from pipeline.kubeflow.runtime import entrypoint
+    from pipeline.kubeflow.runtime.step_parameters import params_from_json
+    from pipeline.registry.versions import open_registry
+    from pipeline.tracking.experiment import refusals
+
+    with entrypoint.status_kept("deploy", code_version) as lines, refusals():
+        entrypoint.check_tracking_server()
+        checked, _ = params_from_json(params)
+        registry = open_registry(Path.cwd(), checked.register_.model_name)
+        lines.append(roll(registry, Target(*deployment.split("/"))))
+
+
+@component
 def finish(experiment: str, status: dsl.PipelineTaskFinalStatus, summary: Output[Markdown]) -> None:
     """Runs at the end, whatever the result: writes the summary, and sets the MLflow run's status."""
     from pathlib import Path

@@ -38,7 +38,7 @@ SWEEP_DESCRIPTIONS = DESCRIPTIONS | {
 
 
 def train_pipeline(cluster: Cluster) -> Any:
-    """Ingest, validate, train, evaluate, gate, and, if the model passed the gate, register."""
+    """Ingest, validate, train, evaluate, gate, and, if the model passed the gate, register (and deploy)."""
 
     def fashion_mnist(
         data_version: str,
@@ -137,13 +137,18 @@ def _add_tasks(cluster: Cluster, arguments: dict[str, Any]) -> None:
         remote = arguments["remote"]
         gate = add(steps.gate, cached=False, params=params["gate"], remote=remote, **judged)
         with dsl.If(gate.outputs["Output"] == True, name="passed"):  # noqa: E712 - a channel, not a bool
-            add(
+            register = add(
                 steps.register,
                 cached=False,
                 params=params["register"],
                 verdict=gate.outputs["verdict"],
                 **judged,
             )
+            if cluster.deployment:
+                deployment = cluster.deployment
+                add(steps.deploy, cached=False, params=params["register"], deployment=deployment).after(
+                    register
+                )
 
 
 def configure_pod(task: Any, cluster: Cluster, cached: bool) -> Any:

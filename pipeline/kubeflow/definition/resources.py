@@ -45,6 +45,7 @@ class Cluster:
         time_limit: Seconds after which the pod is ended.
         retries: How often a step is retried after its node was lost.
         backoff: Seconds before the first retry; doubled for each further one.
+        deployment: NAMESPACE/NAME of the Deployment that a last step rolls to the champion; empty for none.
         parallelism: How many shards of a batch are predicted at the same time; 0 for all.
     """
 
@@ -59,6 +60,7 @@ class Cluster:
     time_limit: int = 4 * 60 * 60
     retries: int = 2
     backoff: int = 10
+    deployment: str = ""
     parallelism: int = 0
 
     @property
@@ -86,6 +88,18 @@ def check_accelerator(text: str) -> str:
         raise ParameterError(
             f"the accelerator {text!r} is not the name of a resource", "for example nvidia.com/gpu"
         )
+    return text
+
+
+def check_deployment(text: str) -> str:
+    """Returns `NAMESPACE/NAME`, or the empty text.
+
+    Raises:
+        ParameterError: The text has another format.
+    """
+    name = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+    if text and not re.fullmatch(f"{name}/{name}", text):
+        raise ParameterError(f"the Deployment {text!r} is not NAMESPACE/NAME", "for example fashion/serving")
     return text
 
 

@@ -68,7 +68,7 @@ def test_both_forms_have_the_same_pictures_and_the_page_needs_no_file(tmp_path: 
     shown = re.findall(r"\]\((.*?)\)", text)
     made = {path.name for path in (tmp_path / "card").iterdir()}
     assert made - {"card.md", "card.html"} == set(shown)
-    assert shown[:2] == ["training_curves.png", "calibration.png"]
+    assert shown[:2] == ["training_curves.png", "reliability.png"]
     assert shown[2:] == ["confusion-1.png", "confusion-2.png", "confusion_matrix.png"]
     page = Page(tmp_path / "card" / "card.html")
     assert len(page.sources) == len(shown)

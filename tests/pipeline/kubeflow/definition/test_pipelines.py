@@ -73,3 +73,18 @@ def test_gate_register_and_summary_are_never_taken_from_the_cache():
     cached = {name for name, task in tasks(spec).items() if task.caching_options.enable_cache}
 
     assert STEPS - cached == {"gate", "register", "finish"}
+
+
+@pytest.mark.parametrize("name", get_args(PipelineName))
+def test_with_a_deployment_the_last_step_rolls_it_to_the_champion(name: PipelineName, tmp_path: Path):
+    spec, platform = documents(write(tmp_path, name, deployment="vision/api"))
+    plain, steps = documents(GOLDEN / f"{name}.yaml")
+
+    assert {*tasks(spec)} - {*tasks(plain)} == platform.keys() - steps.keys() == {"deploy"}
+    task = tasks(spec)["deploy"]
+    assert list(task.dependent_tasks) == ["register"]
+    assert not task.caching_options.enable_cache
+    assert task.inputs.parameters["deployment"].runtime_value.constant.string_value == "vision/api"
+    # in the branch of a passed gate, as the registration
+    (branch,) = [c for c in spec.components.values() if "deploy" in c.dag.tasks]
+    assert set(branch.dag.tasks) == {"register", "deploy"}

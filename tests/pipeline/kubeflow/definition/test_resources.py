@@ -7,6 +7,7 @@ from pipeline.kubeflow.definition.resources import (
     Cluster,
     Toleration,
     check_accelerator,
+    check_deployment,
     parse_label,
     parse_toleration,
 )
@@ -31,6 +32,14 @@ def test_an_accelerator_is_a_resource_of_a_domain():
     assert check_accelerator("amd.com/gpu") == "amd.com/gpu"
     with pytest.raises(ParameterError):
         check_accelerator("gpu")
+
+
+def test_a_deployment_is_a_namespace_and_a_name():
+    assert check_deployment("fashion/serving") == "fashion/serving"
+    assert check_deployment("") == ""
+    for text in ("serving", "Fashion/serving", "fashion/serving/x", "fashion/-x", "/"):
+        with pytest.raises(ParameterError):
+            check_deployment(text)
 
 
 def test_nodes_with_gpus_are_selected_only_for_gpus():

@@ -1,0 +1,178 @@
+"""The REST API's contract, asked of a real server with a small model."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import requests
+
+from components.common import idx
+from components.registry.model import load_version
+from components.registry.registry import FILE_TAG, Registry
+from pipeline.registry.decisions import promote
+from pipeline.registry.versions import open_registry
+from pipeline.serving import MODEL, VERSION
+from pipeline.serving.app import MAX_BYTES
+from tests.support.project import environment_of
+from tests.support.serving import CLASSES, Served, add_model, serving
+
+NAME = "small"
+JSON = {"content-type": "application/json"}
+IMAGE = [[7] * 28] * 28
+
+
+@pytest.fixture(scope="module")
+def registry(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """An embedded store with two versions; the second is champion, whatever its alias says."""
+    root = tmp_path_factory.mktemp("serving")
+    before = dict(os.environ)
+    registry = open_registry(root, NAME)
+    for seed in (1, 2):
+        add_model(registry, real_data, seed)
+    promote(registry, 2, "for the test", "somebody")
+    registry.client.set_registered_model_alias(NAME, "champion", "1")
+    yield registry
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def root_of(registry: Registry) -> Path:
+    return Path(registry.client.tracking_uri.removeprefix("sqlite:///")).parents[1]
+
+
+@pytest.fixture(scope="module")
+def server(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """As in a pod: the environment says what to serve; an empty version means the champion."""
+    variables = {MODEL: NAME, VERSION: ""}
+    with serving(root_of(registry), tmp_path_factory.mktemp("tmp"), **variables) as server:
+        yield server
+
+
+def ask(server: Served, body: Any, headers: dict[str, str] = JSON) -> requests.Response:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return requests.post(f"{server.url}/invocations", data=content, headers=headers, timeout=60)
+
+
+def test_the_probabilities_are_those_of_the_champions_network(
+    server: Served, registry: Registry, real_data: Path
+):
+    champion = load_version(registry.client, registry.read().versions[2], CLASSES)
+    images, _ = idx.read_split(real_data, "test")
+    several = images[:600]  # more than one batch
+
+    def same(start: int) -> bool:
+        chunk = several[start : start + 20]
+        answer = ask(server, {"inputs": chunk.tolist()})
+        own = champion.network(chunk, training=False).numpy()
+        return answer.status_code == 200 and np.allclose(answer.json()["predictions"], own, atol=1e-6)
+
+    answer = ask(server, {"inputs": several.tolist()})
+
+    own = champion.network(several, training=False).numpy()
+    np.testing.assert_allclose(answer.json()["predictions"], own, atol=1e-6)
+    with ThreadPoolExecutor(16) as pool:  # each gets its own answer
+        assert all(pool.map(same, range(0, 600, 20)))
+
+
+def test_it_says_what_it_serves(server: Served, registry: Registry):
+    info = requests.get(f"{server.url}/info", timeout=10)
+    assert info.json() == {
+        "model": NAME,
+        "version": 2,
+        "weights_digest": registry.read().versions[2].tags["weights_digest"],
+        "data_version": None,
+        "test_accuracy": 0.1,
+        "image_size": [28, 28],
+        "classes": CLASSES,
+        "max_bytes": MAX_BYTES,
+    }
+    assert {ask(server, {}).headers["x-model-version"], info.headers["x-model-version"]} == {"2"}
+    assert requests.get(f"{server.url}/ping", timeout=10).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ({"inputs": IMAGE}, "found an array of shape (28, 28)"),
+        ({"inputs": [[[1] * 27] * 28]}, "found an array of shape (1, 28, 27)"),
+        ({"inputs": [[[1] * 27, *[[1] * 28] * 27]]}, "inhomogeneous"),
+        ({"inputs": []}, "each image 28 rows of 28 pixels; found"),
+        ({"inputs": [[[0.5] * 28] * 28]}, "whole number from 0 to 255"),
+        ({"inputs": [[[300] * 28] * 28]}, "whole number from 0 to 255"),
+        ({"inputs": [[[-1] * 28] * 28]}, "whole number from 0 to 255"),
+        ({"inputs": [[["7"] * 28] * 28]}, "whole number from 0 to 255"),
+        ({"inputs": [[[None] * 28] * 28]}, "whole number from 0 to 255"),
+        ({"inputs": {"a": 1}}, "expected"),
+        ({"dataframe_records": [{"a": 1}]}, "expected"),
+        ({"messages": []}, "expected"),
+        ([IMAGE], "Received a list"),
+        ({}, "exactly one of the input fields"),
+        (b"", "valid JSON"),
+        (b"\xff", "valid JSON"),
+        (b"[" * 100_000, "nested too deeply"),
+    ],
+)
+def test_what_is_no_image_is_refused_with_a_reason(server: Served, body: Any, reason: str):
+    answer = ask(server, body)
+    assert answer.status_code == 400
+    assert reason in answer.json()["message"]
+    assert "Traceback" not in answer.text
+    assert len(answer.text) < 1100
+
+
+def test_other_formats_and_huge_requests_are_refused(server: Served):
+    text = ask(server, b"a,b\n1,2", {"content-type": "text/csv"})
+    assert (text.status_code, "send JSON" in text.json()["message"]) == (415, True)
+    assert ask(server, b"{}", {}).status_code == 415
+    without_length = requests.post(f"{server.url}/invocations", data=iter([b"{}"]), headers=JSON, timeout=60)
+    assert without_length.status_code == 411
+    huge = ask(server, b" " * (MAX_BYTES + 1))
+    assert (huge.status_code, "send fewer images" in huge.json()["message"]) == (413, True)
+    most = ask(server, json.dumps({"inputs": [IMAGE]}).encode().ljust(MAX_BYTES))
+    assert most.status_code == 200
+
+
+def test_a_pod_that_is_about_to_end_closes_connections(server: Served):
+    """So that a client does not send its next request on a connection that is closed meanwhile."""
+    draining = server.temporary / "fashion-draining"
+    assert "connection" not in ask(server, {"inputs": [IMAGE]}).headers
+    draining.touch()
+    assert ask(server, {"inputs": [IMAGE]}).headers["connection"] == "close"
+    draining.unlink()
+
+
+@pytest.mark.slow
+def test_workers_serve_the_version_that_was_found_and_end_on_sigterm(registry: Registry, tmp_path: Path):
+    options = ["--model", NAME, "--version", "1", "--workers", "2"]
+    (tmp_path / "fashion-draining").touch()  # of an earlier container of the pod
+    with serving(root_of(registry), tmp_path, options) as served:
+        answer = ask(served, {"inputs": [IMAGE]})
+        assert (answer.status_code, answer.headers["x-model-version"]) == (200, "1")
+        assert "connection" not in answer.headers
+        served.process.send_signal(signal.SIGTERM)
+        assert served.process.wait(30) in (0, -signal.SIGTERM)
+
+
+def test_a_damaged_model_is_named_and_not_served(registry: Registry):
+    champion = registry.read().versions[2]
+    registry.client.set_model_version_tag(NAME, "2", FILE_TAG, "0" * 64)
+    command = [sys.executable, "-m", "pipeline.cli.main", "serve", "--model", NAME]
+    root = root_of(registry)
+    environment = environment_of(root) | {"PYTHONPATH": str(Path.cwd())}
+    try:
+        ended = subprocess.run(
+            command, cwd=root, env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
+    finally:
+        registry.client.set_model_version_tag(NAME, "2", FILE_TAG, champion.tags[FILE_TAG])
+    assert ended.returncode == 1
+    assert "has the SHA-256" in ended.stderr
+    assert "Traceback" not in ended.stderr
