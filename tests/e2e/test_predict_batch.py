@@ -19,6 +19,7 @@ from tests.e2e.cluster import (
     QUICK,
     SMALL,
     Cluster,
+    Ended,
     eventually,
     kubectl,
     run_id_of,
