@@ -73,6 +73,10 @@ bench-loop: setup ## Keras's fit against a hand-written loop
 bench-serve: setup ## the REST API under load, into docs/serving.md
 	@python -m benchmarks.serving $(ARGS)
 
+pictures: setup ## pictures made from test images: how often the champion says the same, into docs/use.md
+	@fashion data
+	@python -m benchmarks.pictures $(ARGS)
+
 races: setup ## promoters at the same moment, on MLflow servers with SQLite and PostgreSQL, into docs/races.md
 	@RACES_EXAMPLES=5000 python -m pytest -n 0 tests/components/registry/test_interleavings.py
 	@python -m benchmarks.races $(ARGS)

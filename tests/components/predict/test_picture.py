@@ -25,7 +25,7 @@ SQUARE[4:24, 4:24] = 200
 @pytest.fixture(scope="module")
 def images(real_data: Path) -> idx.Bytes:
     """Train images of all classes."""
-    return idx.read_split(real_data, "train")[0][:40]
+    return idx.read_split(real_data, "train")[0][:30]
 
 
 def saved(picture: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
@@ -53,8 +53,8 @@ def test_nine_of_ten_pictures_are_predicted_as_their_originals(
     trained: Project, subset_params: Params, images: idx.Bytes
 ):
     model = load_champion(trained.root, subset_params)
-    shots = [name for name in SHOTS if name.startswith(("enlarged", "on ", "cut", "16", "JPEG", "coloured,"))]
-    assert len(shots) == 11
+    shots = [name for name in SHOTS if name.startswith(("on light", "cut", "JPEG", "coloured,"))]
+    assert len(shots) == 6
 
     found = {name: agreement(model, images, SHOTS[name]) for name in shots}
 

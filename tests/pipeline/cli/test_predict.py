@@ -1,7 +1,6 @@
 """`fashion predict` with the champion of a real project."""
 
 import csv
-import io
 import json
 from pathlib import Path
 
@@ -56,19 +55,21 @@ def test_a_folder_is_predicted_and_what_is_no_picture_is_named(
         np.testing.assert_array_equal(np.asarray(seen), images[19])
 
 
-def test_a_picture_and_a_file_of_rows(
+def test_a_picture_into_a_file_of_rows(
     trained: Project, subset: Path, expected: list[dict[str, str]], tmp_path: Path
 ):
     images, _ = idx.read_split(subset, "test")
     (tmp_path / "a.png").write_bytes(png(images[0]))
 
-    table = trained.fashion("predict", str(tmp_path / "a.png")).stdout
-    rows = trained.fashion("predict", str(tmp_path / "a.png"), "--version", "1", "--csv", "-").stdout
+    result = trained.fashion(
+        "predict", str(tmp_path / "a.png"), "--version", "1", "--csv", str(tmp_path / "a.csv")
+    )
 
-    (row,) = csv.DictReader(io.StringIO(rows))
+    with (tmp_path / "a.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
     assert (row["file"], row["class"]) == (str(tmp_path / "a.png"), expected[0]["predicted"])
-    assert f"{float(row['probability']):.1%}" in table
-    assert "model: fashion-mnist version 1, test accuracy" in table
+    assert float(row["probability"]) == pytest.approx(float(expected[0]["confidence"]), abs=1e-3)
+    assert "model: fashion-mnist version 1, test accuracy" in result.stdout
 
 
 @pytest.mark.parametrize(
