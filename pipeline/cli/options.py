@@ -27,7 +27,12 @@ from pipeline.kubeflow.definition.resources import (
 EXPERIMENT = "fashion-mnist"
 CPU, MEMORY = r"(\d*\.)?\d+m?", r"\d+([EPTGMK]i?)?"
 """Those quantities of Kubernetes that KFP accepts."""
-TRAINING_OPTIONS = {"--sweep": "candidates", "--gpu": "gpus", "--accelerator": "accelerator"}
+TRAINING_OPTIONS = {
+    "--sweep": "candidates",
+    "--gpu": "gpus",
+    "--accelerator": "accelerator",
+    "--deploy": "deployment",
+}
 """Options that a batch refuses, and their parameters."""
 GPUS = click.IntRange(0, 1024)
 Command = TypeVar("Command", bound=Callable[..., Any])

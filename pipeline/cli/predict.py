@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -14,6 +16,7 @@ from components.common.errors import SkippedError, counted
 from components.common.files import replacing
 from components.predict.files import Row, find_pictures, read_dates, to_row, write_csv, write_image
 from components.predict.step import Prediction, predict_pictures
+from components.predict.table import write_table
 from components.predict.trend import Trend, class_trend, write_trend
 from pipeline.project import Project, project_root
 
@@ -36,6 +39,12 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
     help="Write file, class, probability and the runners-up to this file, or to standard output (-).",
 )
+@click.option(
+    "--to",
+    "table_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write every class's probability, model and version to this Parquet file, as a batch does.",
+)
 @click.option("--show-input", type=FOLDER, help="Write the image that the network saw of each picture there.")
 @click.option("--trend", "trend_folder", type=FOLDER, help="Write trend.csv and trend.png there.")
 @click.option(
@@ -50,6 +59,7 @@ def predict(
     pictures: tuple[Path, ...],
     as_json: bool,
     csv_file: Path | None,
+    table_file: Path | None,
     show_input: Path | None,
     trend_folder: Path | None,
     dates_file: Path | None,
@@ -75,16 +85,24 @@ def predict(
     skipped: list[Prediction] = []
     predictions = predict_pictures(model, sources)
     bar = tqdm(predictions, total=len(sources), unit="picture", delay=1, leave=False, disable=None)
-    for number, prediction in enumerate(bar, 1):
-        if prediction.probabilities is None or prediction.image is None:
-            skipped.append(prediction)
-            continue
-        rows.append(
-            to_row(prediction, prediction.probabilities, model.classes, params.predict, dates, file_times)
-        )
-        if show_input:
-            name = f"{number:04}-{Path(prediction.file).stem}.png"
-            write_image(prediction.image, show_input / name)
+
+    def noted() -> Iterator[Prediction]:
+        for number, prediction in enumerate(bar, 1):
+            yield prediction
+            if prediction.probabilities is None or prediction.image is None:
+                skipped.append(prediction)
+                continue
+            rows.append(
+                to_row(prediction, prediction.probabilities, model.classes, params.predict, dates, file_times)
+            )
+            if show_input:
+                name = f"{number:04}-{Path(prediction.file).stem}.png"
+                write_image(prediction.image, show_input / name)
+
+    if table_file:
+        write_table(table_file, model, noted())
+    else:
+        deque(noted(), maxlen=0)
     trend = class_trend([(row.shown, row.date) for row in rows], model.classes)
     if trend_folder:
         write_trend(trend, trend_folder)
@@ -100,7 +118,7 @@ def predict(
         write_csv(sys.stdout, rows)
     else:
         with_trend = bool(trend_folder) or any(path.is_dir() for path in pictures)
-        _show(rows, trend if with_trend else None, csv_file)
+        _show([] if table_file and not csv_file else rows, trend if with_trend else None, csv_file)
         click.echo(f"model: {model.description}")
     for prediction in skipped:
         click.echo(f"skipped {prediction.file}: {prediction.error}", err=True)
@@ -115,7 +133,7 @@ def _show(rows: list[Row], trend: Trend | None, csv_file: Path | None) -> None:
     if csv_file:
         with replacing(csv_file) as partial, partial.open("w", newline="", encoding="utf-8") as file:
             write_csv(file, rows)
-    else:
+    elif rows:
         table = [
             [row.file, row.shown, *(f"{name} {probability:.1%}" for name, probability in row.best)]
             for row in rows

@@ -1,4 +1,4 @@
-"""A batch on a real cluster: a lost pod, and what a second and a third submission predict. After test_pipeline.py."""
+"""A batch on a real cluster: a lost pod, and what a second submission predicts. After test_pipeline.py."""
 
 import json
 from io import BytesIO
@@ -11,7 +11,19 @@ import pytest
 from components.common import idx
 from components.common.storage import open_storage
 from components.predict.batch import SUCCESS
-from tests.e2e.cluster import LOW, MODEL, NAMESPACE, NOW, QUICK, SMALL, Cluster, eventually, kubectl, run_id_of
+from tests.e2e.cluster import (
+    LOW,
+    MODEL,
+    NAMESPACE,
+    NOW,
+    QUICK,
+    SMALL,
+    Cluster,
+    Ended,
+    eventually,
+    kubectl,
+    run_id_of,
+)
 from tests.support.pictures import png
 
 pytest_plugins = ("tests.e2e.cluster",)
@@ -24,7 +36,16 @@ BATCH = (
 )
 
 
-def test_a_batch_goes_on_after_a_lost_pod_and_predicts_nothing_twice(cluster: Cluster, real_data: Path):
+def running_pod(cluster: Cluster, run_id: str, shard: str) -> str:
+    """The name of the pod that predicts a shard, once it runs."""
+    for pod in cluster.pods(run_id):
+        of_step = "-impl-" in pod["metadata"]["name"] and shard in json.dumps(pod["spec"])
+        if of_step and pod["status"]["phase"] == "Running":
+            return str(pod["metadata"]["name"])
+    return ""
+
+
+def test_a_batch_that_was_stopped_and_loses_a_pod_predicts_nothing_twice(cluster: Cluster, real_data: Path):
     if not cluster.versions():
         assert cluster.submit(*QUICK, *LOW).code == 0
     images, labels = idx.read_split(real_data, "test")
@@ -32,20 +53,17 @@ def test_a_batch_goes_on_after_a_lost_pod_and_predicts_nothing_twice(cluster: Cl
     for number, image in enumerate(images[:300]):
         pictures.write(f"{number:03}.png", png(image))
 
-    one_by_one = ("--parallelism", "1", "--retries", "0")
-    run_id = run_id_of(cluster.fashion("submit", *SMALL, *BATCH, *one_by_one).stdout)
-
-    def second_pod() -> str:
-        pods = cluster.pods(run_id) if any(name.startswith("part-00001") for name in target.names()) else []
-        running = [pod for pod in pods if pod["status"]["phase"] == "Running"]
-        return next((pod["metadata"]["name"] for pod in running if "2/3" in json.dumps(pod["spec"])), "")
-
-    lost = eventually("the pod of the second shard", second_pod)
-    kubectl("-n", NAMESPACE, "delete", "pod", lost, "--force", "--grace-period=0")
-    assert cluster.fashion("runs", "wait", run_id).returncode != 0
+    submit = ("submit", *SMALL, *BATCH)
+    stopped = run_id_of(cluster.fashion(*submit, "--parallelism", "1").stdout)
+    eventually("the first file", lambda: any(name.startswith("part-00001") for name in target.names()))
+    assert cluster.fashion("runs", "stop", stopped).returncode == 0
     assert target.read(SUCCESS) is None
 
-    second, third = cluster.submit(*BATCH), cluster.submit(*BATCH)
+    run_id = run_id_of(cluster.fashion(*submit).stdout)
+    lost = eventually("the pod of the last shard", lambda: running_pod(cluster, run_id, "3/3"))
+    kubectl("-n", NAMESPACE, "delete", "pod", lost, "--force", "--grace-period=0")
+    waited = cluster.fashion("runs", "wait", run_id)
+    second, third = Ended(run_id, waited.returncode, waited.stdout), cluster.submit(*BATCH)
 
     there = "was there already"
     assert (second.code, third.code) == (0, 0)

@@ -18,6 +18,7 @@ from pipeline.kubeflow.runtime.entrypoint import check_tracking_server, status_k
 from pipeline.kubeflow.runtime.step_parameters import params_from_json
 from pipeline.registry.champion import load_champion
 from pipeline.registry.versions import open_registry
+from pipeline.tracking.experiment import refusals
 
 if TYPE_CHECKING:
     from kfp import dsl
@@ -34,7 +35,7 @@ def prepare(code: str, params: str, images: str, predictions: str, plan: dsl.Art
         plan: Receives the plan.
     """
     checked, _ = params_from_json(params)
-    with status_kept("prepare", code) as lines:
+    with status_kept("prepare", code) as lines, refusals():
         check_tracking_server()
         champion = champion_version(open_registry(Path.cwd(), checked.register_.model_name))
         made = plan_batch(champion, open_storage(images), open_storage(predictions))
@@ -46,7 +47,7 @@ def prepare(code: str, params: str, images: str, predictions: str, plan: dsl.Art
 def predict(code: str, params: str, images: str, predictions: str, plan: dsl.Artifact, shard: str) -> str:
     """Predicts a shard; returns the name of its file."""
     checked, _ = params_from_json(params)
-    with status_kept(f"predict {shard}", code) as lines:
+    with status_kept(f"predict {shard}", code) as lines, refusals():
         check_tracking_server()
         made, stores = _read(plan), (open_storage(images), open_storage(predictions))
 

@@ -69,6 +69,7 @@ def test_batch(server: KfpServer) -> None:
         ("--shards", "2"),
         (*BATCH, "--sweep", "train.epochs=1"),
         (*BATCH, "--gpu", "1"),
+        (*BATCH, "--deploy", "fashion/serving"),
         (*BATCH, "--shards", "0"),
     ],
 )
