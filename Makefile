@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Other code than this folder's, and the repository of a git hook that calls make, are not for what runs here.
 unexport PYTHONHOME PYTHONPATH PYTHONSAFEPATH $(shell git rev-parse --local-env-vars 2>/dev/null)
 
-.PHONY: help setup run test test-slow e2e lint docs ui serve leaderboard seeds bench bench-train bench-loop bench-serve races faults image image-gpu lock clean
+.PHONY: help setup run test test-slow e2e lint docs ui app serve leaderboard seeds bench bench-train bench-loop bench-serve races faults image image-gpu lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -45,6 +45,9 @@ docs: setup ## the list of errors in docs/troubleshooting.md, from the code
 ui: setup ## the MLflow UI on the runs of this folder
 	@fashion ui
 
+app: setup ## the app in which people try the champion, in a browser
+	@fashion app $(ARGS)
+
 serve: setup ## the champion as a REST API; other options: make serve ARGS="--port 9090"
 	@fashion serve $(ARGS)
 
@@ -69,6 +72,10 @@ bench-loop: setup ## Keras's fit against a hand-written loop
 
 bench-serve: setup ## the REST API under load, into docs/serving.md
 	@python -m benchmarks.serving $(ARGS)
+
+pictures: setup ## pictures made from test images: how often the champion says the same, into docs/use.md
+	@fashion data
+	@python -m benchmarks.pictures $(ARGS)
 
 races: setup ## promoters at the same moment, on MLflow servers with SQLite and PostgreSQL, into docs/races.md
 	@RACES_EXAMPLES=5000 python -m pytest -n 0 tests/components/registry/test_interleavings.py

@@ -25,6 +25,7 @@ MEANINGS = {
     ExitCode.TRACKING: "MLflow cannot be reached, or refused a call.",
     ExitCode.STORAGE: "The disk is full, a path cannot be written, or S3 refuses or cannot be reached.",
     ExitCode.CLUSTER: "Kubeflow Pipelines or the cluster cannot be reached, or refused a call.",
+    ExitCode.SKIPPED: "Some of the pictures could not be read; the others were predicted.",
     ExitCode.INTERRUPTED: "You pressed Ctrl-C.",
 }
 ARGUMENTS = ("message", "hint", "cluster_hint")

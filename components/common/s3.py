@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from components.common.errors import StorageError
 
@@ -25,6 +25,14 @@ REFUSED = frozenset(
     ("AuthFailure", "ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch")
 )
 """Error codes of wrong credentials."""
+
+
+class Entry(NamedTuple):
+    """An object in a list: its name, its size in bytes, and what changes with its content."""
+
+    name: str
+    size: int
+    version: str
 
 
 @dataclass(frozen=True)
@@ -70,6 +78,15 @@ class S3Storage:
         with s3_errors(f"list {self.place(prefix)}"):
             found = pages.paginate(Bucket=self.bucket, Prefix=self._key(prefix)).search("Contents[].Key")
             return [key.removeprefix(self._key("")) for key in found if key]
+
+    def entries(self) -> Iterator[Entry]:
+        """The objects, page by page; the version of one is its ETag."""
+        pages = self.client.get_paginator("list_objects_v2")
+        with s3_errors(f"list {self.place('')}"):
+            for page in pages.paginate(Bucket=self.bucket, Prefix=self._key("")):
+                for found in page.get("Contents", ()):
+                    name = found["Key"].removeprefix(self._key(""))
+                    yield Entry(name, found["Size"], found["ETag"].strip('"'))
 
     def place(self, name: str) -> str:
         """The URL of an object."""

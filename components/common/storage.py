@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from components.common.errors import StorageError
 from components.common.files import replacing
-from components.common.s3 import S3Storage, s3_client
+from components.common.s3 import Entry, S3Storage, s3_client
 
 
 class Storage(Protocol):
@@ -27,6 +27,9 @@ class Storage(Protocol):
 
     def names(self, prefix: str = "") -> list[str]:
         """The names that begin with `prefix`, sorted."""
+
+    def entries(self) -> Iterator[Entry]:
+        """All objects, in no particular order."""
 
     def place(self, name: str) -> str:
         """The path or URL of an object, for messages."""
@@ -87,6 +90,13 @@ class FolderStorage:
             files = (path for path in self.folder.rglob("*") if path.is_file() and path.suffix != ".partial")
             names = (path.relative_to(self.folder).as_posix() for path in files)
             return sorted(name for name in names if name.startswith(prefix))
+
+    def entries(self) -> Iterator[Entry]:
+        """The files; the version of one is its time of change."""
+        for name in self.names():
+            with _file_errors(f"read {self.place(name)}"):
+                status = (self.folder / name).stat()
+            yield Entry(name, status.st_size, str(status.st_mtime_ns))
 
     def place(self, name: str) -> str:
         """The path of a file."""

@@ -32,7 +32,6 @@ WORKING_EDGE = 8 * 28
 CLOSENESS = 0.05 * 255
 """A colour so far from the background's, in each channel, still counts as background (Xiao et al.)."""
 _HINT = "give a picture as JPEG, PNG, WebP, GIF, BMP or TIFF (HEIC with the package pillow-heif)"
-_ONE_COLOUR = ("of one colour: there is nothing to see", "give a picture of a garment")
 Pixels = npt.NDArray[np.float32]
 
 
@@ -108,13 +107,11 @@ def to_input(picture: Image, height: int, width: int) -> Bytes:
     background, spread = _background(colours)
     different = np.abs(colours - background).max(axis=2) > max(CLOSENESS, spread)
     gray = colours @ np.array([0.299, 0.587, 0.114], np.float32)
+    left, top, right, bottom = _box(different)
     if gray.shape == (height, width):
-        if not different.any():
-            raise DataError(*_ONE_COLOUR)
         border = _border(gray)
         light = np.count_nonzero(border > 255 - CLOSENESS) > np.count_nonzero(border < CLOSENESS)
         return np.rint(255 - gray if light else gray).astype(np.uint8)
-    left, top, right, bottom = _box(different)
     ground = float(gray[~different].mean())
     garment = gray[top:bottom, left:right] - ground
     if -garment[garment < 0].sum() > garment[garment > 0].sum():  # it is darker than the background
@@ -188,5 +185,5 @@ def _box(different: npt.NDArray[np.bool_]) -> tuple[int, int, int, int]:
         different = binary_opening(different, np.ones((3, 3)))
     rows, columns = (np.flatnonzero(different.mean(axis=axis) > 0.01) for axis in (1, 0))
     if not len(rows) or not len(columns):
-        raise DataError(*_ONE_COLOUR)
+        raise DataError("of one colour: there is nothing to see", "give a picture of a garment")
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from components.common.errors import PipelineError
+from components.common.errors import DataError
 from components.predict.picture import MAX_BYTES, date_taken, read_picture, to_input
 
 if TYPE_CHECKING:
@@ -61,19 +61,22 @@ def file_source(path: Path, name: str | None = None) -> Source:
     return Source(name or str(path), read)
 
 
-def predict_pictures(model: LoadedModel, sources: Iterable[Source]) -> Iterator[Prediction]:
+def predict_pictures(
+    model: LoadedModel, sources: Iterable[Source], threads: int | None = None
+) -> Iterator[Prediction]:
     """Predicts pictures batch by batch, in their order; while a batch is predicted, the next one is read.
 
     Args:
         model: The model.
         sources: The pictures. They are read in threads.
+        threads: How many; more than processors where reading means waiting. None: one for each processor.
 
     Yields:
         The outcome of each picture. One that cannot be read has an error instead of probabilities.
     """
     remaining = iter(sources)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
 
         def start() -> list[Future[Prediction]]:
             return [
@@ -93,7 +96,7 @@ def _prepare(source: Source, height: int, width: int) -> Prediction:
     try:
         picture = read_picture(source.read())
         return Prediction(source.file, to_input(picture, height, width), taken=date_taken(picture))
-    except PipelineError as error:
+    except DataError as error:  # a storage that fails is no fault of the picture
         return Prediction(source.file, error=str(error))
     except OSError as error:
         return Prediction(source.file, error=f"cannot be read: {error.strerror or error}")

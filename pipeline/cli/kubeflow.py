@@ -10,6 +10,8 @@ from tabulate import tabulate
 
 from components.common.errors import PipelineError
 from pipeline.cli.options import (
+    batch_of,
+    batch_options,
     cluster_of,
     cluster_options,
     connect,
@@ -51,24 +53,29 @@ def run_local(params: tuple[str, ...], candidates: tuple[str, ...], no_cache: bo
     "--param", "params", multiple=True, metavar="NAME=VALUE", help="Another default of a pipeline argument."
 )
 @click.option("--sweep", is_flag=True, help="The sweep pipeline instead of the train pipeline.")
+@batch_options
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="[default: build/pipeline.yaml, build/sweep.yaml]",
+    help="[default: build/pipeline.yaml, build/sweep.yaml, build/batch.yaml]",
 )
 def compile_(params: tuple[str, ...], sweep: bool, output: Path | None, **options: Any) -> None:
     """Writes the pipeline as KFP's YAML, to upload in KFP's UI."""
-    from pipeline.kubeflow.definition.arguments import check_remote, pipeline_arguments
-    from pipeline.kubeflow.definition.compiler import compile_pipeline
+    from pipeline.kubeflow.definition.arguments import batch_arguments, check_remote, pipeline_arguments
+    from pipeline.kubeflow.definition.compiler import PipelineName, compile_pipeline
     from pipeline.params import load
 
     root = project_root()
-    cluster = cluster_of(options)
-    arguments = pipeline_arguments(root, load(root / "params.yaml"), params)
-    if arguments["remote"]:  # otherwise it is filled in when a run is started in KFP's UI
+    batch = batch_of(options)
+    cluster, checked = cluster_of(options), load(root / "params.yaml")
+    name: PipelineName = "batch" if batch else "sweep" if sweep else "train"
+    arguments = (
+        batch_arguments(checked, batch, params) if batch else pipeline_arguments(root, checked, params)
+    )
+    if arguments.get("remote"):  # otherwise it is filled in when a run is started in KFP's UI
         check_remote(arguments["remote"])
-    path = output or root / "build" / ("sweep.yaml" if sweep else "pipeline.yaml")
-    compile_pipeline(path, "sweep" if sweep else "train", cluster, arguments)
+    path = output or root / "build" / ("pipeline.yaml" if name == "train" else f"{name}.yaml")
+    compile_pipeline(path, name, cluster, arguments)
     click.echo(f"{path}: image {cluster.image}, code {arguments['code_version'][:12]}")
 
 
@@ -79,12 +86,13 @@ def compile_(params: tuple[str, ...], sweep: bool, output: Path | None, **option
 @click.option("--wait", is_flag=True, help="Print each step until the run has ended; exit 1 if it failed.")
 @timeout_option
 def submit(wait: bool, timeout: float | None, name: str | None, **options: Any) -> None:
-    """Runs the pipeline on a cluster with Kubeflow Pipelines."""
+    """Runs the pipeline on a cluster with Kubeflow Pipelines; with --batch, predicts pictures."""
     from pipeline.kubeflow.client.submission import dated, prepare
 
+    batch = batch_of(options)
     cluster = cluster_of(options)
     kfp, experiment = connect(options)
-    submission = prepare(project_root(), cluster, **options)
+    submission = prepare(project_root(), cluster, **options, batch=batch)
     run = kfp.submit(submission, name or dated(submission.title), experiment)
     click.echo(f"{run.name}\n{run.url}")
     if wait:

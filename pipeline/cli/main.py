@@ -8,6 +8,7 @@ import click
 
 from components.common.errors import ExitCode, PipelineError
 from components.common.files import as_storage_error
+from pipeline.cli.app import app
 from pipeline.cli.bucket import bucket
 from pipeline.cli.data import data
 from pipeline.cli.doctor import doctor
@@ -35,6 +36,7 @@ for command in (
     *(models, promote, rollback),
     serve,
     *(data, zoo, bucket),
+    app,
     reproduce,
     predict,
     *(run_local, compile_, submit, runs, schedule, doctor),

@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from components.common.errors import ParameterError
+from components.predict.shards import MAX_SHARDS
 from pipeline.kubeflow.client.api import Kfp
+from pipeline.kubeflow.definition.arguments import Batch
 from pipeline.kubeflow.definition.image import choose_image
 from pipeline.kubeflow.definition.resources import (
     RETRY_WINDOW,
@@ -24,6 +27,13 @@ from pipeline.kubeflow.definition.resources import (
 EXPERIMENT = "fashion-mnist"
 CPU, MEMORY = r"(\d*\.)?\d+m?", r"\d+([EPTGMK]i?)?"
 """Those quantities of Kubernetes that KFP accepts."""
+TRAINING_OPTIONS = {
+    "--sweep": "candidates",
+    "--gpu": "gpus",
+    "--accelerator": "accelerator",
+    "--deploy": "deployment",
+}
+"""Options that a batch refuses, and their parameters."""
 GPUS = click.IntRange(0, 1024)
 Command = TypeVar("Command", bound=Callable[..., Any])
 Option = Callable[[Command], Command]
@@ -62,15 +72,15 @@ _CLUSTER = (
         metavar="KEY[=VALUE][:EFFECT]",
         help="Of the training pod; none for no toleration. [default: the accelerator's, with GPUs]",
     ),
-    _cluster_option("--cpu", "cpu", metavar="REQUEST[:LIMIT]", help="CPUs of a training pod."),
-    _cluster_option("--memory", "memory", metavar="REQUEST[:LIMIT]", help="Memory of a training pod."),
-    _cluster_option("--shared-memory", "shared_memory", help="Size of /dev/shm of a training pod."),
+    _cluster_option("--cpu", "cpu", metavar="REQUEST[:LIMIT]", help="CPUs of a pod that trains or predicts."),
+    _cluster_option("--memory", "memory", metavar="REQUEST[:LIMIT]", help="Memory of such a pod."),
+    _cluster_option("--shared-memory", "shared_memory", help="Size of its /dev/shm."),
     _cluster_option(
         "--time-limit",
         "time_limit",
         type=click.IntRange(1, RETRY_WINDOW),
         metavar="SECONDS",
-        help="A training pod is ended after this time.",
+        help="It is ended after this time.",
     ),
     _cluster_option(
         "--deploy",
@@ -82,6 +92,13 @@ _CLUSTER = (
     ),
     _cluster_option(
         "--retries", "retries", type=click.IntRange(0, 100), help="Retries of a step whose node was lost."
+    ),
+    _cluster_option(
+        "--parallelism",
+        "parallelism",
+        type=click.IntRange(0, MAX_SHARDS),
+        metavar="N",
+        help="Shards of --batch at the same time; 0: all.",
     ),
 )
 _PIPELINE = (
@@ -100,6 +117,16 @@ _PIPELINE = (
         help="A candidate of a sweep; may be repeated.",
     ),
     click.option("--no-cache", is_flag=True, help="Run every step again."),
+)
+_BATCH = (
+    click.option("--batch", metavar="URL", help="Predict the pictures at s3://BUCKET/PREFIX; do not train."),
+    click.option("--to", metavar="URL", help="Where the predictions of --batch go, s3://BUCKET/PREFIX."),
+    click.option(
+        "--shards",
+        type=click.IntRange(1, MAX_SHARDS),
+        metavar="N",
+        help="Pods, and Parquet files, of --batch. [default: 2]",
+    ),
 )
 _SUBMISSION = (
     *_PIPELINE,
@@ -123,7 +150,9 @@ cluster_options = _all(_CLUSTER)
 """What the pods request from the cluster."""
 pipeline_options = _all(_PIPELINE)
 """What to run, locally or on a cluster."""
-submission_options = _all(_SUBMISSION)
+batch_options = _all(_BATCH)
+"""Pictures to predict on a cluster."""
+submission_options = _all((*_SUBMISSION, *_BATCH))
 """What to run on a cluster."""
 
 
@@ -142,6 +171,30 @@ def connect(options: dict[str, Any]) -> tuple[Kfp, str]:
     names = ("host", "namespace", "token_file", "experiment")
     host, namespace, token_file, experiment = (options.pop(name) or group_options.get(name) for name in names)
     return Kfp(host or "", namespace or "", token_file), experiment or EXPERIMENT
+
+
+def batch_of(options: dict[str, Any]) -> Batch | None:
+    """The batch, from a command's options, from which its own are removed; None without --batch.
+
+    Predicting needs no GPU: with --batch, `gpus` becomes 0.
+
+    Raises:
+        UsageError: Options do not go together.
+        ParameterError: A URL is wrong.
+    """
+    images, predictions, shards = (options.pop(name) for name in ("batch", "to", "shards"))
+    if images is None:
+        if predictions is not None or shards is not None:
+            raise click.UsageError("--to and --shards belong to --batch")
+        return None
+    if predictions is None:
+        raise click.UsageError("--batch needs --to, where the predictions go")
+    given = click.get_current_context().get_parameter_source
+    others = [flag for flag, name in TRAINING_OPTIONS.items() if given(name) == ParameterSource.COMMANDLINE]
+    if others:
+        raise click.UsageError(f"{' and '.join(others)} cannot be given with --batch, which trains nothing")
+    options["gpus"] = 0
+    return Batch(images, predictions, shards or 2)
 
 
 def cluster_of(options: dict[str, Any]) -> Cluster:
@@ -164,6 +217,7 @@ def cluster_of(options: dict[str, Any]) -> Cluster:
         time_limit=options.pop("time_limit"),
         retries=options.pop("retries"),
         deployment=check_deployment(options.pop("deployment")),
+        parallelism=options.pop("parallelism"),
     )
 
 

@@ -9,7 +9,14 @@ from typing import Any
 import click
 from tabulate import tabulate
 
-from pipeline.cli.options import cluster_of, cluster_options, connect, connection_options, submission_options
+from pipeline.cli.options import (
+    batch_of,
+    cluster_of,
+    cluster_options,
+    connect,
+    connection_options,
+    submission_options,
+)
 from pipeline.kubeflow.client import schedules
 from pipeline.kubeflow.client.api import Kfp
 from pipeline.project import project_root
@@ -38,10 +45,11 @@ def schedule(cron: str | None, name: str | None, **options: Any) -> None:
     if not cron:
         raise click.UsageError(f"--cron is missing, {schedules.EXAMPLE}")
     cron = schedules.parse_cron(cron)
+    batch = batch_of(options)
     cluster = cluster_of(options)
     kfp, experiment = connect(options)
-    submission = prepare(project_root(), cluster, **options)
-    name = name or ("sweep" if options["candidates"] else "train")
+    submission = prepare(project_root(), cluster, **options, batch=batch)
+    name = name or ("batch" if batch else "sweep" if options["candidates"] else "train")
     created = schedules.create(kfp, submission, name, experiment, cron)
     click.echo(f"schedule {created.name} ({created.schedule_id}): {created.cron}")
 

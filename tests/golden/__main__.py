@@ -3,20 +3,24 @@
 from pathlib import Path
 from typing import Any, get_args
 
-from pipeline.kubeflow.definition.arguments import pipeline_arguments
+from pipeline.kubeflow.definition.arguments import Batch, batch_arguments, pipeline_arguments
 from pipeline.kubeflow.definition.compiler import PipelineName, compile_pipeline
 from pipeline.kubeflow.definition.resources import Cluster
 from pipeline.params import load
 from tests.support.project import ROOT
 
 CANDIDATES = ["model.name=resnet-xs", "model.name=cnn-32-100 train.epochs=3"]
+BATCH = Batch("s3://shop/images", "s3://shop/predictions", 3)
 
 
 def write(folder: Path, name: PipelineName, **cluster: Any) -> Path:
     """Compiles a pipeline for a code version that does not change with each edit."""
     remote = ["remote=s3://fashion/dvc"]
-    candidates = CANDIDATES if name == "sweep" else []
-    arguments = pipeline_arguments(ROOT, load(ROOT / "params.yaml"), remote, candidates)
+    params = load(ROOT / "params.yaml")
+    if name == "batch":
+        arguments = batch_arguments(params, BATCH)
+    else:
+        arguments = pipeline_arguments(ROOT, params, remote, CANDIDATES if name == "sweep" else [])
     path = folder / f"{name}.yaml"
     cluster = {"image": "fashion-pipeline:golden"} | cluster
     compile_pipeline(path, name, Cluster(**cluster), arguments | {"code_version": "golden"})

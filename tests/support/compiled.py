@@ -13,6 +13,7 @@ from tests.support.project import ROOT
 GOLDEN = ROOT / "tests" / "golden"
 STEPS = {"parameters", "ingest", "validate", "train", "evaluate", "gate", "register", "finish"}
 """The steps of the train pipeline."""
+BATCH_STEPS = {"prepare", "predict", "report"}
 
 
 def documents(path: Path) -> tuple[PipelineSpec, dict[str, KubernetesExecutorConfig]]:

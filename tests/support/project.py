@@ -19,6 +19,7 @@ NETWORK = "cnn-32"
 TRAIN_EACH, TEST_EACH = 200, 50
 """Images of each class in the subset: 2,000 to train on, 500 to test on."""
 CODE = (
+    "app",
     "components",
     "pipeline",
     "fashion_pipeline.py",

@@ -10,8 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.git import git_version
-from pipeline.kubeflow.definition.arguments import check_remote, pipeline_arguments
-from pipeline.kubeflow.definition.compiler import compile_pipeline
+from pipeline.kubeflow.definition.arguments import (
+    Batch,
+    batch_arguments,
+    check_remote,
+    pipeline_arguments,
+)
+from pipeline.kubeflow.definition.compiler import PipelineName, compile_pipeline
 from pipeline.kubeflow.definition.resources import Cluster
 from pipeline.params import load
 
@@ -24,7 +29,7 @@ class Submission:
         pipeline_spec: The compiled pipeline in the format of KFP's API.
         arguments: Its arguments.
         service_account: Of the pods. None: the server's default.
-        title: The model or the number of candidates, and the commit.
+        title: The model, the number of candidates or `batch`, and the commit.
     """
 
     pipeline_spec: dict[str, Any]
@@ -40,6 +45,7 @@ def prepare(
     candidates: Sequence[str] = (),
     no_cache: bool = False,
     service_account: str | None = None,
+    batch: Batch | None = None,
 ) -> Submission:
     """Checks the parameters and compiles the pipeline.
 
@@ -50,17 +56,23 @@ def prepare(
         candidates: Candidates of a sweep; empty for one training.
         no_cache: Whether every step runs again.
         service_account: Of the pods. None: the server's default.
+        batch: Pictures that are to be predicted, instead of a training.
 
     Raises:
         ParameterError: A name, type or range is wrong, or pods cannot read the DVC remote.
     """
-    arguments = pipeline_arguments(root, load(root / "params.yaml"), params, candidates)
-    check_remote(arguments["remote"])
-    title = f"sweep of {len(candidates)}" if candidates else str(arguments["model"])
+    checked = load(root / "params.yaml")
+    name: PipelineName = "batch" if batch else "sweep" if candidates else "train"
+    if batch:
+        arguments, title = batch_arguments(checked, batch, params), "batch"
+    else:
+        arguments = pipeline_arguments(root, checked, params, candidates)
+        check_remote(arguments["remote"])
+        title = f"sweep of {len(candidates)}" if candidates else str(arguments["model"])
     commit = git_version().get("mlflow.source.git.commit", "")[:7]
     with tempfile.TemporaryDirectory() as folder:
         package = Path(folder) / "pipeline.yaml"
-        compile_pipeline(package, "sweep" if candidates else "train", cluster, arguments)
+        compile_pipeline(package, name, cluster, arguments)
         pipeline_spec = read_package(package, cached=not no_cache)
     return Submission(pipeline_spec, arguments, service_account, f"{title} {commit}".rstrip())
 

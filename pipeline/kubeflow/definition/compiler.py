@@ -9,22 +9,23 @@ from typing import Any, Literal
 from components.common.files import replacing
 from pipeline.kubeflow.definition.resources import Cluster
 
-PipelineName = Literal["train", "sweep"]
+PipelineName = Literal["train", "sweep", "batch"]
 
 
 def make_pipeline(name: PipelineName, cluster: Cluster) -> Any:
     """The pipeline as a KFP component, with the resources of a cluster."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
+        from pipeline.kubeflow.definition.batch import batch_pipeline
         from pipeline.kubeflow.definition.pipelines import sweep_pipeline, train_pipeline
 
-        return (sweep_pipeline if name == "sweep" else train_pipeline)(cluster)
+        return {"train": train_pipeline, "sweep": sweep_pipeline, "batch": batch_pipeline}[name](cluster)
 
 
 def compile_pipeline(path: Path, name: PipelineName, cluster: Cluster, arguments: dict[str, Any]) -> None:
     """Writes a pipeline's YAML to `path`, the same bytes each time.
 
-    `arguments`, as `pipeline_arguments` returns them, are the defaults in the KFP UI.
+    `arguments`, as `pipeline_arguments` or `batch_arguments` return them, are the defaults in the KFP UI.
     """
     from kfp.compiler import Compiler
 

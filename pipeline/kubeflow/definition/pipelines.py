@@ -57,7 +57,7 @@ def train_pipeline(cluster: Cluster) -> Any:
     ) -> None:
         _add_tasks(cluster, locals())
 
-    fashion_mnist.__doc__ = _docstring(DESCRIPTIONS)
+    fashion_mnist.__doc__ = docstring(DESCRIPTIONS)
     return dsl.pipeline(
         fashion_mnist,
         name="fashion-mnist",
@@ -86,7 +86,7 @@ def sweep_pipeline(cluster: Cluster) -> Any:
     ) -> None:
         _add_tasks(cluster, locals())
 
-    fashion_mnist_sweep.__doc__ = _docstring(SWEEP_DESCRIPTIONS)
+    fashion_mnist_sweep.__doc__ = docstring(SWEEP_DESCRIPTIONS)
     return dsl.pipeline(
         fashion_mnist_sweep,
         name="fashion-mnist-sweep",
@@ -94,7 +94,7 @@ def sweep_pipeline(cluster: Cluster) -> Any:
     )
 
 
-def _docstring(descriptions: dict[str, str]) -> str:
+def docstring(descriptions: dict[str, str]) -> str:
     """KFP reads the descriptions of the arguments from the pipeline function's docstring."""
     return "The pipeline.\n\nArgs:\n" + "".join(
         f"    {name}: {text}\n" for name, text in descriptions.items()
@@ -106,10 +106,10 @@ def _add_tasks(cluster: Cluster, arguments: dict[str, Any]) -> None:
 
     def add(step: Any, cached: bool = True, **inputs: Any) -> Any:
         task = step(code_version=arguments["code_version"], **inputs)
-        return _configure_pod(task, cluster, cached)
+        return configure_pod(task, cluster, cached)
 
     candidates = {"candidates": arguments["candidates"]} if "candidates" in arguments else {}
-    exit_task = _configure_pod(steps.finish(experiment=arguments["experiment"]), cluster, cached=False)
+    exit_task = configure_pod(steps.finish(experiment=arguments["experiment"]), cluster, cached=False)
     with dsl.ExitHandler(exit_task, name="pipeline"):
         checked = {name: arguments[name] for name in (*SCALARS, "params")}
         params = add(steps.parameters, **checked, **candidates).outputs
@@ -119,7 +119,7 @@ def _add_tasks(cluster: Cluster, arguments: dict[str, Any]) -> None:
 
         def train(params: Any) -> Any:
             task = add(steps.train, params=params, gpus=cluster.gpus, data=data, validation=validation)
-            _configure_training_pod(task, cluster)
+            configure_heavy_pod(task, cluster)
             return task.outputs["trained"]
 
         if candidates:
@@ -151,7 +151,7 @@ def _add_tasks(cluster: Cluster, arguments: dict[str, Any]) -> None:
                 )
 
 
-def _configure_pod(task: Any, cluster: Cluster, cached: bool) -> Any:
+def configure_pod(task: Any, cluster: Cluster, cached: bool) -> Any:
     """Sets what every step's pod has: image, environment, resources, and retries."""
     task.set_container_image(cluster.image)
     task.set_caching_options(cached)
@@ -171,8 +171,8 @@ def _configure_pod(task: Any, cluster: Cluster, cached: bool) -> Any:
     return task
 
 
-def _configure_training_pod(task: Any, cluster: Cluster) -> None:
-    """Sets what a training pod has besides: GPUs, a node that has them, more resources, a time limit."""
+def configure_heavy_pod(task: Any, cluster: Cluster) -> None:
+    """Sets what a pod that trains or predicts has besides: GPUs, nodes, more resources, a time limit."""
     task.set_cpu_request(cluster.cpu[0]).set_cpu_limit(cluster.cpu[1])
     task.set_memory_request(cluster.memory[0]).set_memory_limit(cluster.memory[1])
     if cluster.gpus:

@@ -31,7 +31,7 @@ class Toleration:
 
 @dataclass(frozen=True)
 class Cluster:
-    """What a submission asks the cluster for. All but image, retries and backoff is for training pods.
+    """What a submission asks the cluster for. Nodes, CPU, memory and time are of pods that train or predict.
 
     Args:
         image: The project's image, by digest or by a tag that never moves: the cache compares its name.
@@ -46,6 +46,7 @@ class Cluster:
         retries: How often a step is retried after its node was lost.
         backoff: Seconds before the first retry; doubled for each further one.
         deployment: NAMESPACE/NAME of the Deployment that a last step rolls to the champion; empty for none.
+        parallelism: How many shards of a batch are predicted at the same time; 0 for all.
     """
 
     image: str
@@ -60,6 +61,7 @@ class Cluster:
     retries: int = 2
     backoff: int = 10
     deployment: str = ""
+    parallelism: int = 0
 
     @property
     def selector(self) -> dict[str, str]:

@@ -53,6 +53,47 @@ def test_deploy(server: KfpServer) -> None:
         fashion(run_local, "--deploy")
 
 
+BATCH = ("--batch", "s3://shop/images/", "--to", "s3://shop/predictions/")
+
+
+def test_batch(server: KfpServer) -> None:
+    fashion(submit, *BATCH, "--shards", "3", "--parallelism", "2", "--param", "predict.not_sure_below=0.7")
+    run = server.runs[0]
+    parameters = run["runtime_config"]["parameters"]
+    assert (parameters["images"], parameters["predictions"]) == (BATCH[1], BATCH[3])
+    assert parameters["shards"] == ["1/3", "2/3", "3/3"]
+    assert json.loads(parameters["params"])["predict"]["not_sure_below"] == 0.7
+    spec = run["pipeline_spec"]["pipeline_spec"]
+    assert spec["pipelineInfo"]["name"] == "fashion-mnist-batch"
+    assert "accelerator" not in json.dumps(spec["deploymentSpec"])
+    assert run["display_name"].startswith("batch ")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        BATCH[:2],
+        BATCH[2:],
+        ("--shards", "2"),
+        (*BATCH, "--sweep", "train.epochs=1"),
+        (*BATCH, "--gpu", "1"),
+        (*BATCH, "--deploy"),
+        (*BATCH, "--shards", "0"),
+    ],
+)
+def test_options_that_do_not_go_together(arguments: tuple[str, ...], server: KfpServer) -> None:
+    with pytest.raises(click.UsageError):
+        fashion(submit, *arguments)
+    assert server.experiments == []
+
+
+def test_a_batch_that_cannot_be_is_refused_before_anything_is_asked_for(server: KfpServer) -> None:
+    for arguments in (("--batch", "images/", *BATCH[2:]), (*BATCH, "--param", "epochs=3")):
+        with pytest.raises(ParameterError):
+            fashion(submit, *arguments)
+    assert server.runs == []
+
+
 @pytest.mark.parametrize("assignment", ["train.epoch=3", "train.epochs=many", "epochs", "remote", "nn=1"])
 def test_bad_parameter_is_refused_before_anything_is_asked_for(assignment: str, server: KfpServer) -> None:
     with pytest.raises(ParameterError):

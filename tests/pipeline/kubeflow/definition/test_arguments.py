@@ -5,8 +5,14 @@ from pathlib import Path
 import pytest
 
 from components.common.errors import DataError, ParameterError
-from pipeline.kubeflow.definition.arguments import check_remote, default_remote, pipeline_arguments
-from pipeline.kubeflow.runtime.step_parameters import override, params_from_arguments
+from pipeline.kubeflow.definition.arguments import (
+    Batch,
+    batch_arguments,
+    check_remote,
+    default_remote,
+    pipeline_arguments,
+)
+from pipeline.kubeflow.runtime.step_parameters import override, params_from_arguments, params_from_json
 from pipeline.params import Params, load
 from tests.support.project import ROOT
 
@@ -84,3 +90,34 @@ def test_a_remote_that_pods_cannot_read_is_refused(remote: str):
     with pytest.raises(ParameterError):
         check_remote(remote)
     check_remote("s3://bucket/prefix")
+
+
+@pytest.mark.parametrize(
+    ("images", "predictions", "shards"),
+    [
+        ("images/", "s3://bucket/p", 2),
+        ("s3://bucket/a", "gs://bucket/p", 2),
+        ("s3://bucket/a", "s3://bucket/a/", 2),
+        ("s3://bucket/a", "s3://bucket/a/p", 2),
+        ("s3://bucket/p/a", "s3://bucket/p", 2),
+        ("s3://bucket", "s3://bucket/p", 2),
+        ("s3://bucket/a", "s3://bucket/p", 0),
+        ("s3://bucket/a", "s3://bucket/p", 1001),
+    ],
+)
+def test_a_batch_that_cannot_be_is_refused(images: str, predictions: str, shards: int):
+    with pytest.raises(ParameterError):
+        Batch(images, predictions, shards)
+
+
+def test_the_arguments_of_a_batch(params: Params):
+    batch = Batch("s3://bucket/a", "s3://bucket/a-predicted/", 2)
+
+    arguments = batch_arguments(params, batch, ["predict.not_sure_below=0.7"])
+
+    assert (arguments["images"], arguments["shards"]) == ("s3://bucket/a", ["1/2", "2/2"])
+    checked, _ = params_from_json(arguments["params"])
+    assert (checked.predict.not_sure_below, checked.data) == (0.7, params.data)
+    for assignment in ("epochs=3", "gate.accuracy_min=0.9", "predict.top=0"):
+        with pytest.raises(ParameterError):
+            batch_arguments(params, batch, [assignment])

@@ -11,7 +11,7 @@ from pipeline.kubeflow.client.progress import steps_of
 from pipeline.kubeflow.definition.compiler import PipelineName
 from pipeline.kubeflow.runtime.step_parameters import SCALARS
 from tests.golden.__main__ import CANDIDATES, write
-from tests.support.compiled import GOLDEN, STEPS, container, documents
+from tests.support.compiled import BATCH_STEPS, GOLDEN, STEPS, container, documents
 
 
 @pytest.mark.parametrize("name", get_args(PipelineName))
@@ -25,11 +25,12 @@ def test_the_compiled_pipeline_is_the_golden_file(name: PipelineName, tmp_path: 
 def test_the_protos_know_all_of_it(name: PipelineName):
     spec, platform = documents(GOLDEN / f"{name}.yaml")
 
-    expected = STEPS | {"plan", "select"} if name == "sweep" else STEPS
+    expected = {"train": STEPS, "sweep": STEPS | {"plan", "select"}, "batch": BATCH_STEPS}[name]
     assert platform.keys() == expected
     assert {e.removeprefix("exec-") for e in spec.deployment_spec["executors"]} == expected
     assert {container(spec, step)["image"] for step in expected} == {"fashion-pipeline:golden"}
-    assert set(SCALARS) < set(spec.root.input_definitions.parameters)
+    arguments = set(SCALARS) if name != "batch" else {"images", "predictions", "shards"}
+    assert arguments < set(spec.root.input_definitions.parameters)
     for argument in spec.root.input_definitions.parameters.values():
         assert argument.description
 
