@@ -75,7 +75,7 @@ def test_gate_register_and_summary_are_never_taken_from_the_cache():
     assert STEPS - cached == {"gate", "register", "finish"}
 
 
-@pytest.mark.parametrize("name", get_args(PipelineName))
+@pytest.mark.parametrize("name", ["train", "sweep"])
 def test_with_a_deployment_the_last_step_rolls_it_to_the_champion(name: PipelineName, tmp_path: Path):
     spec, platform = documents(write(tmp_path, name, deployment="vision/api"))
     plain, steps = documents(GOLDEN / f"{name}.yaml")
