@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from components.registry.model import LoadedModel
 
 SUCCESS = "_SUCCESS.json"
-"""The summary, there only while the files of its shards are, and no others. Readers of Parquet skip its name."""
+"""The summary, there only while its parts are, and no others. Readers of Parquet skip names with `_`."""
 KEY = "key"
 """In the metadata of a shard's file: a digest of the model, of this code, and of its pictures."""
 GONE = "it was there when the batch began, and is not any more"

@@ -34,7 +34,7 @@ def finish_batch(
     not_sure_below: float,
     html: Path,
 ) -> str:
-    """Counts the predictions, writes report and trend, removes the files of earlier batches, and writes the summary.
+    """Counts the predictions, writes report and trend, removes earlier batches' files, writes the summary.
 
     Args:
         plan: The plan of the batch.

@@ -8,7 +8,7 @@ import click
 import pytest
 
 from components.common.errors import ClusterError, ParameterError
-from pipeline.cli.kubeflow import run_local, submit
+from pipeline.cli.kubeflow import compile_, run_local, submit
 from tests.support.kfp_fixtures import IMAGE, fashion
 from tests.support.kfp_server import KfpServer
 from tests.support.ports import free_port
@@ -75,6 +75,7 @@ def test_batch(server: KfpServer) -> None:
         BATCH[:2],
         BATCH[2:],
         ("--shards", "2"),
+        ("--parallelism", "2"),
         (*BATCH, "--sweep", "train.epochs=1"),
         (*BATCH, "--gpu", "1"),
         (*BATCH, "--deploy"),
@@ -85,6 +86,22 @@ def test_options_that_do_not_go_together(arguments: tuple[str, ...], server: Kfp
     with pytest.raises(click.UsageError):
         fashion(submit, *arguments)
     assert server.experiments == []
+
+
+@pytest.mark.parametrize(
+    ("options", "flags"),
+    [
+        ((*BATCH, "--sweep"), "--sweep"),
+        ((*BATCH, "--deploy", "--accelerator", "amd.com/gpu"), "--accelerator and --deploy"),
+        (("--parallelism", "2"), "--parallelism"),
+    ],
+)
+def test_compile_refuses_what_it_would_ignore(
+    options: tuple[str, ...], flags: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.kubeflow.definition.compiler.compile_pipeline", pytest.fail)
+    with pytest.raises(click.UsageError, match=f"^{flags} cannot be given with"):
+        fashion(compile_, *options)
 
 
 def test_a_batch_that_cannot_be_is_refused_before_anything_is_asked_for(server: KfpServer) -> None:
