@@ -137,13 +137,13 @@ def predict_shard(
         raise PipelineError(
             f"version {plan.version} has other weights than when this batch began", "start the batch again"
         )
-    target.remove(SUCCESS)  # from here on, old and new files may lie side by side
     began = time.monotonic()
     sources = (Source(entry.name, partial(_read, pictures, entry)) for entry in unpack(listing, rows))
     with TemporaryDirectory() as folder:
         path = Path(folder) / "part.parquet"
         metadata = {KEY: key, "images": plan.images}
         counts = write_table(path, model, predict_pictures(model, sources, THREADS), metadata)
+        target.remove(SUCCESS)  # from here on, old and new files may lie side by side
         target.write(name, path.read_bytes())
     return Part(name, *counts, time.monotonic() - began)
 

@@ -166,6 +166,20 @@ def test_at_no_moment_are_there_a_summary_and_other_files(
     assert read_all(target)["file"].to_pylist() == [f"{number}.png" for number in range(7)]
 
 
+def test_a_shard_that_ends_after_another_batch_has_ended_removes_its_summary(tmp_path: Path):
+    pictures, target = FolderStorage(tmp_path / "images"), Watched(tmp_path / "predictions")
+    pictures.write("0.png", png(PICTURES[0]))
+    plan = plan_batch(OTHER.version, pictures, target)
+
+    def slow() -> LoadedModel:
+        run_batch(pictures, target)
+        return OTHER
+
+    predict_shard(plan, parse_shard("1/1"), pictures, target, slow)
+
+    assert target.read(SUCCESS) is None
+
+
 def test_an_error_of_the_moment_is_not_kept(stores: Stores, monkeypatch: pytest.MonkeyPatch):
     lost = stores[0].read("3.png") or b""
     plan = plan_batch(MODEL.version, *stores)
