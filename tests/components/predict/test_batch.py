@@ -112,9 +112,7 @@ def test_a_changed_picture_changes_its_shard_alone(stores: Stores):
     assert stores[1].read(SUCCESS)
 
 
-def test_another_model_and_another_number_of_shards_leave_nothing_of_the_first(
-    stores: Stores,
-):
+def test_another_model_and_number_of_shards_leave_nothing_of_the_first(stores: Stores):
     run_batch(*stores)
     stores[1].write("part-of-somebody-else.parquet", b"")
     stores[1].write(SUCCESS, b"[]")
@@ -195,8 +193,6 @@ def test_an_error_of_the_moment_is_not_kept(stores: Stores, monkeypatch: pytest.
     with monkeypatch.context() as patch:
         patch.setattr("PIL.Image.open", Mock(side_effect=MemoryError))
         assert predict() == ["too large for the memory"] * 8
-    assert predict() == [unknown]
-    monkeypatch.setattr(batch, "predict_pictures", pytest.fail)
     assert predict() == [unknown]
 
 
