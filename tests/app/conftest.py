@@ -17,6 +17,7 @@ from components.common import idx
 from tests.support.ports import free_port, wait_for_http
 from tests.support.project import MODEL, Project, environment_of
 
+PHONE = {"width": 390, "height": 844}
 SETTINGS = """
 [server]
 baseUrlPath = "elsewhere"
