@@ -1,5 +1,6 @@
 """The app as people use it: a real server, a real browser, a real registry."""
 
+import csv
 import io
 import zipfile
 
@@ -130,8 +131,8 @@ def test_the_datas_page_counts_the_images(page: Page, app: str):
 def test_a_zip_file_of_pictures_becomes_a_trend(page: Page, app: str, trouser: bytes):
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
-        for month in (1, 1, 3):
-            archive.writestr(zipfile.ZipInfo(f"{month}.png", (2026, month, 7, 0, 0, 0)), trouser)
+        for number, month in enumerate((1, 1, 3)):
+            archive.writestr(zipfile.ZipInfo(f"{number}.png", (2026, month, 7, 0, 0, 0)), trouser)
         archive.writestr("notes.png", b"no picture")
     page.goto(f"{app}/trends")
     upload(page, "street.zip", file.getvalue())
@@ -141,6 +142,12 @@ def test_a_zip_file_of_pictures_becomes_a_trend(page: Page, app: str, trouser: b
     expect(page.get_by_text("1 of 4 files could not be read")).to_be_visible()
     expect(page.get_by_role("heading", name="Over time")).to_be_visible()
     assert fits(page)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Predictions (CSV)").click()
+    rows = list(csv.DictReader(download.value.path().open(newline="")))
+    assert [row["file"] for row in rows] == ["0.png", "1.png", "2.png"]
+    assert {row["class"] for row in rows} == {"Trouser"}
+    assert all(row["class_3"] for row in rows)
 
 
 def test_a_zip_file_that_is_none_is_named(page: Page, app: str):
