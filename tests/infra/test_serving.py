@@ -5,7 +5,7 @@ import shutil
 import pytest
 from click.testing import CliRunner
 
-from components.deploy.step import SERVED
+from components.deploy.step import PREVIOUS, SERVED
 from pipeline.cli.options import cluster_of, cluster_options
 from pipeline.cli.serve import serve
 from pipeline.serving import MODEL, VERSION
@@ -14,6 +14,8 @@ from tests.infra.test_network_policies import API, DISGUISED, INTERNET, MLFLOW, 
 from tests.support.manifests import FOLDER, OVERLAYS, built, faults, one, pods, variables
 
 SERVING = "serving"
+POLICY = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
+NAME_LABEL = "kubernetes.io/metadata.name"
 POD = Place("fashion", {"app.kubernetes.io/name": "serving"})
 
 
@@ -42,6 +44,20 @@ def test_the_step_deploy_finds_the_deployment_and_may_change_no_other():
     assert binding["roleRef"]["name"] == "fashion-deployer"
     runner = one("base", "ServiceAccount", "fashion-runner")["metadata"]
     assert binding["subjects"] == [{"kind": "ServiceAccount"} | {k: runner[k] for k in ("name", "namespace")}]
+
+
+def test_of_the_deployment_the_steps_may_change_the_version_alone():
+    """What the policy lets through, a cluster says: tests/e2e/test_deploy.py."""
+    policy, bound = (one(SERVING, kind, "fashion-deployer.fashion") for kind in POLICY)
+    (account,) = policy["spec"]["matchConditions"]
+    runner = one("base", "ServiceAccount", "fashion-runner")["metadata"]
+    user = f"system:serviceaccount:{runner['namespace']}:{runner['name']}"
+    assert account["expression"] == f'request.userInfo.username == "{user}"'
+    assert (policy["spec"]["failurePolicy"], bound["spec"]["validationActions"]) == ("Fail", ["Deny"])
+    assert bound["spec"]["policyName"] == policy["metadata"]["name"]
+    assert bound["spec"]["matchResources"]["namespaceSelector"]["matchLabels"] == {NAME_LABEL: "fashion"}
+    of_deployment, of_pods, _ = (each["expression"] for each in policy["spec"]["validations"])
+    assert (PREVIOUS in of_deployment, SERVED in of_pods) == (True, True)
 
 
 def test_a_pod_serves_the_version_of_its_annotation_and_is_left_in_peace():
@@ -97,7 +113,14 @@ def test_who_reaches_whom(overlay, source, target, port, reached):
 def test_names_are_changed_in_one_place(tmp_path):
     copied = shutil.copytree(FOLDER, tmp_path / "kubernetes") / SERVING
     (copied / "settings.env").write_text("namespace=vision\nkfp_namespace=team-a\nmodel=garments\n")
-    assert {each["metadata"]["namespace"] for each in built(copied)} == {"vision"}
+    namespaced = [each for each in built(copied) if each["kind"] not in POLICY]
+    assert {each["metadata"]["namespace"] for each in namespaced} == {"vision"}
+    policy, bound = (one(copied, kind, "fashion-deployer.vision") for kind in POLICY)
+    assert (
+        '"system:serviceaccount:team-a:fashion-runner"' in policy["spec"]["matchConditions"][0]["expression"]
+    )
+    assert bound["spec"]["policyName"] == "fashion-deployer.vision"
+    assert bound["spec"]["matchResources"]["namespaceSelector"]["matchLabels"] == {NAME_LABEL: "vision"}
     (subject,) = one(copied, "RoleBinding", "fashion-deployer")["subjects"]
     assert subject["namespace"] == "team-a"
     assert variables(pods(copied)["serving"]["spec"]["containers"][0])[MODEL] == "garments"
