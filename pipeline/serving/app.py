@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,7 +75,9 @@ def make_app(model: LoadedModel) -> FastAPI:
             finally:
                 under_way -= size
         if answer.status_code >= 400 and int(answer.headers.get("content-length", 0)) > MAX_REASON:
-            text = json.loads(b"".join([part async for part in answer.body_iterator]))["message"]
+            text = b"".join([part async for part in answer.body_iterator]).decode(errors="replace")
+            with suppress(ValueError, KeyError):  # some of MLflow's are plain text
+                text = json.loads(text)["message"]
             half = MAX_REASON // 2  # what could not be read is repeated in the middle
             answer = _refusal(answer.status_code, f"{text[:half]} … {text[-half:]}")
         answer.headers["x-model-version"] = str(model.version.version)

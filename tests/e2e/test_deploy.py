@@ -29,7 +29,7 @@ def serving(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Itera
     assert cluster.submit(*FIRST).code == 0
     folder = tmp_path_factory.mktemp("manifests") / "serving"
     shutil.copytree(ROOT / "infra" / "kubernetes" / "serving", folder)
-    settings = folder / "settings.env"
+    settings = folder / "shared" / "settings.env"
     settings.write_text(settings.read_text().replace("model=fashion-mnist", f"model={MODEL}"))
     manifests = kubectl("kustomize", str(folder))
     manifests = manifests.replace("fashion-pipeline:unset", cluster.environment["FASHION_IMAGE"])

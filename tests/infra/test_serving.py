@@ -8,10 +8,9 @@ from click.testing import CliRunner
 from components.deploy.step import PREVIOUS, SERVED
 from pipeline.cli.options import cluster_of, cluster_options
 from pipeline.cli.serve import serve
-from pipeline.serving import MODEL, VERSION
-from pipeline.serving.app import DRAINING
+from pipeline.serving import DRAINING, MODEL, VERSION
 from tests.infra.test_network_policies import API, DISGUISED, INTERNET, MLFLOW, NEIGHBOUR, S3, Place, reaches
-from tests.support.manifests import FOLDER, OVERLAYS, built, faults, one, pods, variables
+from tests.support.manifests import FOLDER, OVERLAYS, Object, built, faults, one, pods, variables
 
 SERVING = "serving"
 POLICY = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
@@ -73,7 +72,8 @@ def test_a_pod_serves_the_version_of_its_annotation_and_is_left_in_peace():
     assert (command.params["port"], container["command"][:2]) == (8080, ["fashion", "serve"])
     (service,) = one(SERVING, "Service", "serving")["spec"]["ports"]
     assert service["targetPort"] == container["ports"][0]["name"]
-    assert str(DRAINING) in container["lifecycle"]["preStop"]["exec"]["command"][-1]
+    assert f"touch ${DRAINING} " in container["lifecycle"]["preStop"]["exec"]["command"][-1]
+    assert environment[DRAINING].startswith(container["volumeMounts"][0]["mountPath"] + "/")
     for kind in ("PodDisruptionBudget", "Service"):
         selector = one(SERVING, kind, "serving")["spec"]["selector"]
         assert pod["metadata"]["labels"].items() >= selector.get("matchLabels", selector).items()
@@ -112,7 +112,7 @@ def test_who_reaches_whom(overlay, source, target, port, reached):
 
 def test_names_are_changed_in_one_place(tmp_path):
     copied = shutil.copytree(FOLDER, tmp_path / "kubernetes") / SERVING
-    (copied / "settings.env").write_text("namespace=vision\nkfp_namespace=team-a\nmodel=garments\n")
+    (copied / "shared/settings.env").write_text("namespace=vision\nkfp_namespace=team-a\nmodel=garments\n")
     namespaced = [each for each in built(copied) if each["kind"] not in POLICY]
     assert {each["metadata"]["namespace"] for each in namespaced} == {"vision"}
     policy, bound = (one(copied, kind, "fashion-deployer.vision") for kind in POLICY)
@@ -124,7 +124,15 @@ def test_names_are_changed_in_one_place(tmp_path):
     (subject,) = one(copied, "RoleBinding", "fashion-deployer")["subjects"]
     assert subject["namespace"] == "team-a"
     assert variables(pods(copied)["serving"]["spec"]["containers"][0])[MODEL] == "garments"
-    assert not [each for each in built(copied) if each["kind"] == "ConfigMap"]
+    kserve = built(copied / "kserve")
+    assert {each["metadata"]["namespace"] for each in kserve} == {"vision"}
+    predictor = one(copied / "kserve", "InferenceService", "fashion-mnist")["spec"]["predictor"]
+    assert variables(predictor["containers"][0])[MODEL] == "garments"
+    assert not [each for each in (*built(copied), *kserve) if each["kind"] == "ConfigMap"]
+
+
+def millicores(container: Object) -> int:
+    return int(container["resources"]["requests"]["cpu"].removesuffix("m"))
 
 
 def test_kserve_runs_the_same_pod():
@@ -132,7 +140,24 @@ def test_kserve_runs_the_same_pod():
     (ours,) = pods(SERVING)["serving"]["spec"]["containers"]
     (theirs,) = predictor["containers"]
     assert not faults({"spec": predictor})
-    for key in ("image", "command", "resources", "securityContext", "lifecycle", "volumeMounts"):
+    for key in ("image", "command", "securityContext", "lifecycle", "volumeMounts"):
         assert theirs[key] == ours[key], key
+    assert theirs["resources"]["limits"] == ours["resources"]["limits"]
+    without_version = {name: value for name, value in variables(ours).items() if name != VERSION}
+    assert variables(theirs) == without_version
     labels = one(SERVING, "Deployment", "serving")["spec"]["selector"]["matchLabels"]
     assert predictor["labels"].items() >= labels.items()
+    assert predictor["scaleTarget"] <= 100  # KServe's webhook refuses more
+    (metric,) = one(SERVING, "HorizontalPodAutoscaler", "serving")["spec"]["metrics"]
+    ours_at = metric["resource"]["target"]["averageUtilization"] * millicores(ours)
+    assert predictor["scaleTarget"] * millicores(theirs) == ours_at
+
+
+@pytest.mark.parametrize(
+    ("folder", "kind"), [(SERVING, "Deployment"), (f"{SERVING}/kserve", "InferenceService")]
+)
+def test_either_way_a_pod_reaches_mlflow_in_the_closed_namespace(folder: str, kind: str):
+    assert [each for each in built(folder) if each["kind"] == kind]
+    policies = [each for each in (*built("base"), *built(folder)) if each["kind"] == "NetworkPolicy"]
+    assert reaches(policies, POD, MLFLOW, 5000)
+    assert not reaches(policies, NEIGHBOUR, POD, 8080)

@@ -141,6 +141,7 @@ def test_other_formats_and_huge_requests_are_refused(server: Served):
     text = ask(server, b"a,b\n1,2", {"content-type": "text/csv"})
     assert (text.status_code, "send JSON" in text.json()["message"]) == (415, True)
     assert ask(server, b"{}", {}).status_code == 415
+    assert ask(server, b"{}", {"content-type": f"application/json; {'x' * 10_000}=1"}).status_code == 415
     assert ask(server, {"inputs": [IMAGE]}, {"content-type": "Application/JSON; charset=UTF-8"}).ok
     assert requests.get(f"{server.url}/invocations", timeout=10).status_code == 405
     without_length = requests.post(f"{server.url}/invocations", data=iter([b"{}"]), headers=JSON, timeout=60)
