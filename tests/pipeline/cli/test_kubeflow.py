@@ -45,6 +45,14 @@ def test_sweep(server: KfpServer) -> None:
     assert run["display_name"] == "both"
 
 
+def test_deploy(server: KfpServer) -> None:
+    fashion(submit, "--deploy", "--gpu", "0")
+    spec = server.runs[0]["pipeline_spec"]["pipeline_spec"]
+    assert "comp-deploy" in spec["components"]
+    with pytest.raises(click.UsageError, match="is for a cluster"):
+        fashion(run_local, "--deploy")
+
+
 BATCH = ("--batch", "s3://shop/images/", "--to", "s3://shop/predictions/")
 
 
@@ -69,7 +77,7 @@ def test_batch(server: KfpServer) -> None:
         ("--shards", "2"),
         (*BATCH, "--sweep", "train.epochs=1"),
         (*BATCH, "--gpu", "1"),
-        (*BATCH, "--deploy", "fashion/serving"),
+        (*BATCH, "--deploy"),
         (*BATCH, "--shards", "0"),
     ],
 )
@@ -84,14 +92,6 @@ def test_a_batch_that_cannot_be_is_refused_before_anything_is_asked_for(server: 
         with pytest.raises(ParameterError):
             fashion(submit, *arguments)
     assert server.runs == []
-
-
-def test_deploy(server: KfpServer) -> None:
-    fashion(submit, "--deploy", "--gpu", "0")
-    spec = server.runs[0]["pipeline_spec"]["pipeline_spec"]
-    assert "comp-deploy" in spec["components"]
-    with pytest.raises(click.UsageError, match="is for a cluster"):
-        fashion(run_local, "--deploy")
 
 
 @pytest.mark.parametrize("assignment", ["train.epoch=3", "train.epochs=many", "epochs", "remote", "nn=1"])
