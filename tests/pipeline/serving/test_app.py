@@ -3,10 +3,12 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,8 @@ from components.registry.model import load_version
 from components.registry.registry import FILE_TAG, Registry
 from pipeline.registry.decisions import promote
 from pipeline.registry.versions import open_registry
-from pipeline.serving import MODEL, VERSION
-from pipeline.serving.app import MAX_BYTES
+from pipeline.serving import DRAINING, MODEL, VERSION
+from pipeline.serving.app import MAX_BYTES, MAX_DRAINED
 from tests.support.project import environment_of
 from tests.support.serving import CLASSES, Served, add_model, serving
 
@@ -51,8 +53,10 @@ def root_of(registry: Registry) -> Path:
 @pytest.fixture(scope="module")
 def server(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """As in a pod: the environment says what to serve; an empty version means the champion."""
-    variables = {MODEL: NAME, VERSION: ""}
-    with serving(root_of(registry), tmp_path_factory.mktemp("tmp"), **variables) as server:
+    temporary = tmp_path_factory.mktemp("tmp")
+    (temporary / "draining").touch()  # of an earlier container of the pod
+    variables = {MODEL: NAME, VERSION: "", DRAINING: str(temporary / "draining")}
+    with serving(root_of(registry), temporary, **variables) as server:
         yield server
 
 
@@ -89,13 +93,15 @@ def test_it_says_what_it_serves(server: Served, registry: Registry):
         "version": 2,
         "weights_digest": registry.read().versions[2].tags["weights_digest"],
         "data_version": None,
-        "test_accuracy": 0.1,
+        "accuracy": 0.1,
         "image_size": [28, 28],
         "classes": CLASSES,
         "max_bytes": MAX_BYTES,
     }
     assert {ask(server, {}).headers["x-model-version"], info.headers["x-model-version"]} == {"2"}
     assert requests.get(f"{server.url}/ping", timeout=10).status_code == 200
+    for page in ("docs", "redoc", "openapi.json"):  # FastAPI's, which know nothing of images
+        assert requests.get(f"{server.url}/{page}", timeout=10).status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -119,6 +125,8 @@ def test_it_says_what_it_serves(server: Served, registry: Registry):
         (b"\xff", "valid JSON"),
         (b"x" * 1_000_000, "valid JSON"),
         (b"[" * 100_000, "nested too deeply"),
+        (b'{"inputs": [' + b"9" * 5000 + b"]}", "cannot be read"),
+        ({"inputs": [["x" * 100_000]]}, "found an array"),
     ],
 )
 def test_what_is_no_image_is_refused_with_a_reason(server: Served, body: Any, reason: str):
@@ -133,6 +141,8 @@ def test_other_formats_and_huge_requests_are_refused(server: Served):
     text = ask(server, b"a,b\n1,2", {"content-type": "text/csv"})
     assert (text.status_code, "send JSON" in text.json()["message"]) == (415, True)
     assert ask(server, b"{}", {}).status_code == 415
+    assert ask(server, b"{}", {"content-type": f"application/json; {'x' * 10_000}=1"}).status_code == 415
+    assert ask(server, {"inputs": [IMAGE]}, {"content-type": "Application/JSON; charset=UTF-8"}).ok
     assert requests.get(f"{server.url}/invocations", timeout=10).status_code == 405
     without_length = requests.post(f"{server.url}/invocations", data=iter([b"{}"]), headers=JSON, timeout=60)
     assert without_length.status_code == 411
@@ -142,9 +152,55 @@ def test_other_formats_and_huge_requests_are_refused(server: Served):
     assert most.status_code == 200
 
 
+def test_a_body_that_is_longer_than_its_content_length_says_is_refused(server: Served):
+    """By RFC 9112 transfer-encoding counts, where there are both headers."""
+    content = json.dumps({"inputs": [IMAGE]}).encode()
+    headers = JSON | {"content-length": "5", "transfer-encoding": "chunked", "host": "here"}
+    head = "\r\n".join(["POST /invocations HTTP/1.1", *(f"{k}: {v}" for k, v in headers.items()), "", ""])
+    with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])), timeout=30) as client:
+        client.sendall(head.encode() + b"%x\r\n%b\r\n0\r\n\r\n" % (len(content), content))
+        assert client.recv(100).startswith(b"HTTP/1.1 411 ")
+
+
+def test_of_a_refused_request_not_all_is_read(server: Served):
+    """The client is told, or finds the connection closed, long before it has sent a terabyte."""
+    sent = 0
+    with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])), timeout=30) as client:
+        client.sendall(b"POST /invocations HTTP/1.1\r\nhost: here\r\ncontent-type: application/json\r\n")
+        client.sendall(b"content-length: 1000000000000\r\n\r\n")
+        with suppress(ConnectionError):
+            while sent < 8 * MAX_DRAINED:
+                sent += client.send(bytes(1 << 20))
+    assert MAX_DRAINED < sent < 2 * MAX_DRAINED
+
+
+def memory(server: Served, name: str) -> int:
+    """The server's memory in MiB, now (VmRSS) or at its peak (VmHWM)."""
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    (line,) = (line for line in status.splitlines() if line.startswith(name))
+    return int(line.split()[1]) >> 10
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_large_requests_at_the_same_moment_do_not_fill_the_memory(server: Served):
+    """Eight of nearly the largest size: some are answered, the others sent away, and all others go on."""
+    content = json.dumps({"inputs": [[[0] * 28] * 28] * (MAX_BYTES // (28 * 28 * 3 + 100))}).encode()
+    content = content.replace(b", ", b",").ljust(MAX_BYTES)  # many small numbers take the most memory
+    before = memory(server, "VmRSS")
+    with ThreadPoolExecutor(8) as pool:
+        under_way = [pool.submit(ask, server, content) for _ in range(8)]
+        while not all(each.done() for each in under_way):
+            assert requests.get(f"{server.url}/ping", timeout=5).ok
+    answers = [each.result() for each in under_way]
+    assert {answer.status_code for answer in answers} == {200, 503}
+    assert {answer.headers.get("retry-after") for answer in answers if not answer.ok} == {"1"}
+    assert memory(server, "VmHWM") - before < 600
+    assert ask(server, content).ok  # and later it is free again
+
+
 def test_a_pod_that_is_about_to_end_closes_connections(server: Served):
     """So that a client does not send its next request on a connection that is closed meanwhile."""
-    draining = server.temporary / "fashion-draining"
+    draining = server.temporary / "draining"
     assert "connection" not in ask(server, {"inputs": [IMAGE]}).headers
     draining.touch()
     assert ask(server, {"inputs": [IMAGE]}).headers["connection"] == "close"
@@ -154,11 +210,9 @@ def test_a_pod_that_is_about_to_end_closes_connections(server: Served):
 @pytest.mark.slow
 def test_workers_serve_the_version_that_was_found_and_end_on_sigterm(registry: Registry, tmp_path: Path):
     options = ["--model", NAME, "--version", "1", "--workers", "2"]
-    (tmp_path / "fashion-draining").touch()  # of an earlier container of the pod
     with serving(root_of(registry), tmp_path, options) as served:
         answer = ask(served, {"inputs": [IMAGE]})
         assert (answer.status_code, answer.headers["x-model-version"]) == (200, "1")
-        assert "connection" not in answer.headers
         served.process.send_signal(signal.SIGTERM)
         assert served.process.wait(30) in (0, -signal.SIGTERM)
 
