@@ -15,6 +15,7 @@ from app.neighbours import Neighbours
 from app.paste import paste
 from components.predict.picture import read_picture, to_input
 from components.predict.step import ranked
+from components.predict.trend import shown_class
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -121,7 +122,7 @@ def _verdict(values: Probabilities, classes: tuple[str, ...], label: str) -> Non
     bound = params().predict.not_sure_below
     order = ranked(values, classes, len(classes))
     name, probability = order[0]
-    sure = probability >= bound
+    sure = shown_class(name, probability, bound) == name
     text = f"{probability:.1%} probable" if sure else f"perhaps {name}, {probability:.1%} probable"
     if label:
         text += f"; labelled {label}"

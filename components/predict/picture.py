@@ -147,7 +147,7 @@ def to_input(picture: Image, height: int, width: int) -> Bytes:
         DataError: The picture is of one colour.
     """
     pixels = _pixels(picture)
-    colours, alpha = pixels[..., :3], pixels[..., 3] / 255
+    colours, alpha = pixels[..., :3], pixels[..., 3] / np.float32(255)
     gray = colours @ np.array([0.299, 0.587, 0.114], np.float32)
     opaque = alpha > 0.5
     spread = 0.0
@@ -164,7 +164,7 @@ def to_input(picture: Image, height: int, width: int) -> Bytes:
             if max(light, dark) > 0.5:
                 return np.rint(255 - gray if light > dark else gray).astype(np.uint8)
         ground = float(gray[~different].mean())
-    garment = ((gray - ground) * alpha)[top:bottom, left:right]
+    garment: Pixels = ((gray - np.float32(ground)) * alpha)[top:bottom, left:right]
     if -garment[garment < 0].sum() > garment[garment > 0].sum():  # it is darker than the background
         garment = -garment
     garment *= 255 / max(ground, 255 - ground)

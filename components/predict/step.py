@@ -106,7 +106,9 @@ def _prepare(source: Source, height: int, width: int) -> Prediction:
     try:
         picture = read_picture(source.read())
         image, taken = to_input(picture, height, width), date_taken(picture)
-        changed = source.path and datetime.fromtimestamp(source.path.stat().st_mtime, UTC).date()
+        changed = None
+        if source.path:
+            changed = datetime.fromtimestamp(source.path.stat().st_mtime, UTC).date()
         return Prediction(source.file, image, taken=taken, changed=changed)
     except StorageError:  # a storage that fails is no fault of the picture
         raise

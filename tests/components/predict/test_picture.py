@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from PIL import ExifTags, Image, ImageFile
 
@@ -253,7 +254,7 @@ def test_brightness_does_not_depend_on_the_depth(mode: str):
     """100 on 130 is 30 darker, of 130 that could be."""
     gray = np.full((280, 280), 130)
     gray[40:240, 40:240] = 100
-    values = {
+    values: dict[str, npt.NDArray[Any]] = {
         "L": gray.astype(np.uint8),
         "I;16": (gray * 257).astype(np.uint16),
         "F": gray.astype(np.float32),
