@@ -37,7 +37,7 @@ def serve(host: str, port: int, number: int | None, workers: int, model: str | N
     with refusals():
         registry, version = find_version(project.root, name, number)
         loaded = load(registry, version)
-    listener = _listen(host, port)
+    listener = listen(host, port)
     address = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
     height, width = loaded.image_size
     click.echo(
@@ -60,8 +60,12 @@ def serve(host: str, port: int, number: int | None, workers: int, model: str | N
     )
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    """A socket that listens, before an address is announced; uvicorn's own error has no hint."""
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens, before an address is announced; uvicorn's own error has no hint.
+
+    Raises:
+        PipelineError: The port is in use or not allowed, or the host is not of this machine.
+    """
     try:
         where = socket.getaddrinfo(host, port, proto=socket.IPPROTO_TCP)[0]
         listener = socket.socket(*where[:3])
