@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import csv
 import sys
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from components.common.errors import DataError
+from components.common.errors import DataError, counted
 from components.common.files import replacing
 from components.predict.params import PredictParams
 from components.predict.picture import MAX_BYTES
 from components.predict.step import Prediction, Source, file_source, ranked
-from components.predict.trend import NOT_SURE
+from components.predict.trend import NOT_SURE, shown_class
 
 if TYPE_CHECKING:
     from components.common.idx import Bytes, Probabilities
@@ -27,8 +28,11 @@ def find_pictures(paths: Iterable[Path]) -> list[Source]:
     """The pictures that a command line names: files, all files below folders, and `-` for standard input.
 
     Files whose name begins with a dot are left out of folders, as are those in such folders.
+
+    Raises:
+        DataError: There is none.
     """
-    sources = []
+    sources, paths = [], list(paths)
     for path in paths:
         if str(path) == STDIN:
             sources.append(Source(STDIN, lambda: sys.stdin.buffer.read(MAX_BYTES + 1)))
@@ -36,6 +40,8 @@ def find_pictures(paths: Iterable[Path]) -> list[Source]:
             sources += [file_source(file) for file in sorted(path.rglob("*")) if _is_visible_file(file, path)]
         else:
             sources.append(file_source(path))
+    if not sources:
+        raise DataError(f"no pictures in {', '.join(map(str, paths))}", "name a folder that has some")
     return sources
 
 
@@ -50,17 +56,51 @@ def read_dates(path: Path) -> dict[str, date]:
     Raises:
         DataError: A column is missing, or a date is none.
     """
-    hint = "its columns are file (a path as predictions show it, or a name) and date (YYYY-MM-DD)"
+    hint = "its columns are file (a path as predictions show it, or its end) and date (YYYY-MM-DD)"
     dates = {}
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            for row in csv.DictReader(file):
-                dates[row["file"]] = datetime.fromisoformat(row["date"]).date()
-    except KeyError as error:
-        raise DataError(f"{path} has no column {error}", hint) from None
-    except (ValueError, TypeError, csv.Error) as error:
+            reader = csv.DictReader(file)
+            for column in ("file", "date"):
+                if column not in (reader.fieldnames or ()):
+                    raise DataError(f"{path} has no column {column!r}", hint)
+            for row in reader:
+                day = row["date"] or ""
+                try:
+                    dates[row["file"] or ""] = datetime.fromisoformat(day).date()
+                except ValueError:
+                    raise DataError(f"{path}, line {reader.line_num}: {day!r} is no date", hint) from None
+    except (ValueError, csv.Error) as error:
         raise DataError(f"{path}: {error}", hint) from None
     return dates
+
+
+def match_dates(dates: Mapping[str, date], files: Iterable[str]) -> dict[str, date]:
+    """The dates of the pictures that given names mean: a picture's whole name, or the end of one path only.
+
+    Raises:
+        DataError: None is meant, or a name could mean several.
+    """
+    files = dict.fromkeys(files)  # each once
+    by_name = defaultdict(list)
+    for file in files:
+        by_name[Path(file).name].append(file)
+    found: dict[str, date] = {}
+    for name, day in dates.items():
+        meant = [file for file in by_name[Path(name).name] if f"/{file}".endswith(f"/{name}")]
+        if name in files:
+            meant = [name]
+        if len(meant) > 1:
+            raise DataError(
+                f"the date of {name} could be that of {meant[0]} and of {meant[1]}", "give more of the path"
+            )
+        found |= dict.fromkeys(meant, day)
+    if not found:
+        raise DataError(
+            f"dates for 0 of {counted(len(files), 'picture')}",
+            "the column file must have the paths as predictions show them, or their ends",
+        )
+    return found
 
 
 @dataclass(frozen=True)
@@ -106,27 +146,24 @@ def to_row(
         probabilities: Its probabilities.
         classes: The names of the classes.
         params: How many classes are shown, and from which probability the best one is.
-        dates: Given dates, by file; without one, the EXIF data count.
+        dates: Given dates, by its name; without one, the EXIF data count.
         file_times: Take the date of the file where there is no other.
     """
     best = ranked(probabilities, classes, params.top)
-    file = Path(prediction.file)
-    day = dates.get(prediction.file) or dates.get(file.name) or prediction.taken
-    if day is None and file_times and prediction.file != STDIN:
-        day = datetime.fromtimestamp(file.stat().st_mtime, UTC).date()
-    return Row(prediction.file, best, best[0][0] if best[0][1] >= params.not_sure_below else NOT_SURE, day)
+    day = dates.get(prediction.file) or prediction.taken or (prediction.changed if file_times else None)
+    return Row(prediction.file, best, shown_class(*best[0], params.not_sure_below), day)
 
 
 def write_csv(file: TextIO, rows: Sequence[Row]) -> None:
-    """Writes the columns file, class, probability, class_2, probability_2 and so on."""
-    numbers = [
-        "",
-        *(f"_{number}" for number in range(2, max((len(row.best) for row in rows), default=1) + 1)),
-    ]
+    """Writes the columns file, class, probability, class_2, probability_2 and so on, sure, date."""
+    most = max((len(row.best) for row in rows), default=1)
+    numbers = ["", *(f"_{number}" for number in range(2, most + 1))]
+    best = [f"{name}{number}" for number in numbers for name in ("class", "probability")]
     writer = csv.writer(file)
-    writer.writerow(["file", *(f"{name}{number}" for number in numbers for name in ("class", "probability"))])
+    writer.writerow(["file", *best, "sure", "date"])
     for row in rows:
-        writer.writerow([row.file, *(value for name, p in row.best for value in (name, f"{p:.4f}"))])
+        best = [value for name, probability in row.best for value in (name, f"{probability:.4f}")]
+        writer.writerow([row.file, *best, "no" if row.shown == NOT_SURE else "yes", row.date or ""])
 
 
 def write_image(image: Bytes, path: Path) -> None:

@@ -8,6 +8,8 @@ here it may have any colour.
 from __future__ import annotations
 
 import warnings
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import date, datetime
 from functools import cache
 from io import BytesIO
@@ -25,13 +27,25 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 50 << 20
 """Larger files are refused."""
+MAX_PIXELS = 50_000_000
+"""Pictures with more are refused; the largest photographs of most phones have as many."""
+LARGE = 16_000_000
+"""Of pictures with more pixels to unpack, one at a time is in memory."""
 FORMATS = ("JPEG", "PNG", "WEBP", "HEIF", "AVIF", "GIF", "BMP", "TIFF")
 """Formats that are read where Pillow can; it would start other programs for some that are not listed."""
 WORKING_EDGE = 8 * 28
 """The longest edge of the copy in which background and garment are told apart."""
 CLOSENESS = 0.05 * 255
 """A colour so far from the background's, in each channel, still counts as background (Xiao et al.)."""
+FIRST_YEAR = 1995
+"""The year of the first EXIF standard: an earlier date is that of a clock that was never set."""
+_large = ThreadPoolExecutor(1)
+"""A thread of its own, not a lock: the C library keeps freed memory for the thread that had it."""
 _HINT = "give a picture as JPEG, PNG, WebP, GIF, BMP or TIFF (HEIC with the package pillow-heif)"
+MOSTLY_OPAQUE = 0.99
+"""With a smaller share of opaque pixels, the garment was cut out; round corners have a larger one."""
+RIM = 2
+"""How much the rim of a cut-out garment counts, compared with its brightness. Chosen on train images."""
 Pixels = npt.NDArray[np.float32]
 
 
@@ -52,30 +66,38 @@ def _formats() -> tuple[str, ...]:
 
 
 def read_picture(content: bytes) -> Image:
-    """Decodes the first frame of a picture and turns it upright, as its EXIF data say.
+    """Decodes the first frame of a picture, makes it small, and turns it upright, as its EXIF data say.
 
     Args:
         content: The file's bytes.
+
+    Returns:
+        The picture; its longest edge is at most about four times `WORKING_EDGE`.
 
     Raises:
         DataError: It is no picture, is damaged, or is too large.
     """
     formats = _formats()
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, UnidentifiedImageError
 
     if not content:
         raise DataError("empty file", _HINT)
     if len(content) > MAX_BYTES:
         raise DataError(f"more than {MAX_BYTES >> 20} MiB", "make it smaller")
-    limit = Image.MAX_IMAGE_PIXELS
+    too_large = DataError(f"more than {MAX_PIXELS:,} pixels", "make it smaller")
     try:
         with Image.open(BytesIO(content), formats=formats) as picture:
-            if limit and picture.width * picture.height > limit:
-                raise Image.DecompressionBombError
+            pixels = picture.width * picture.height
+            if pixels > MAX_PIXELS:
+                raise too_large
             picture.draft("RGB", (WORKING_EDGE, WORKING_EDGE))  # a JPEG is decoded at a smaller scale
-            return ImageOps.exif_transpose(picture)
+            if "progressive" not in picture.info:  # such a JPEG is unpacked as a whole all the same
+                pixels = picture.width * picture.height
+            return _large.submit(_upright, picture).result() if pixels > LARGE else _upright(picture)
+    except DataError:
+        raise
     except Image.DecompressionBombError:
-        raise DataError(f"more than {limit or 0:,} pixels", "make it smaller") from None
+        raise too_large from None
     except UnidentifiedImageError:
         raise DataError("no picture, or of an unknown format", _HINT) from None
     except MemoryError:
@@ -84,41 +106,79 @@ def read_picture(content: bytes) -> Image:
         raise DataError(f"damaged: {first_line(error)}", _HINT) from None
 
 
+def _upright(picture: Image) -> Image:
+    """A small copy of a picture, turned upright."""
+    from PIL import ImageOps
+
+    picture.load()
+    with suppress(Exception):  # damaged EXIF data: it stays as it is
+        ImageOps.exif_transpose(picture, in_place=True)
+    factor = max(picture.size) // (2 * WORKING_EDGE)
+    if factor < 2:
+        return picture.copy()
+    if picture.has_transparency_data and picture.mode not in {"RGBA", "RGBa", "LA", "La"}:
+        picture = picture.convert("RGBA")
+    elif picture.mode in {"1", "P"}:
+        picture = picture.convert("RGB")
+    elif picture.mode.startswith("I;16"):
+        picture = picture.convert("I")
+    return picture.reduce(factor)
+
+
 def date_taken(picture: Image) -> date | None:
     """The day on which a photograph was taken, by its EXIF data."""
     from PIL import ExifTags
 
-    value = picture.getexif().get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.DateTimeOriginal)
     try:
-        return datetime.strptime(str(value)[:10], "%Y:%m:%d").date()
-    except ValueError:
+        value = picture.getexif().get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.DateTimeOriginal)
+        day = datetime.strptime(str(value)[:10], "%Y:%m:%d").date()
+    except Exception:  # there is none, or the EXIF data are damaged
         return None
+    return day if day.year >= FIRST_YEAR else None
 
 
 def to_input(picture: Image, height: int, width: int) -> Bytes:
     """A picture as the model's input, uint8 `(height, width)`: the garment centred on black.
 
-    A picture of exactly that size is taken for an image of the data set, or its negative.
+    A picture of exactly that size whose border is black or white is taken for an image of the data set, or
+    its negative. Of a picture with transparent parts, the others are the garment.
 
     Raises:
         DataError: The picture is of one colour.
     """
-    colours = _colours(picture)
-    background, spread = _background(colours)
-    different = np.abs(colours - background).max(axis=2) > max(CLOSENESS, spread)
+    pixels = _pixels(picture)
+    colours, alpha = pixels[..., :3], pixels[..., 3] / np.float32(255)
     gray = colours @ np.array([0.299, 0.587, 0.114], np.float32)
-    left, top, right, bottom = _box(different)
-    if gray.shape == (height, width):
-        border = _border(gray)
-        light = np.count_nonzero(border > 255 - CLOSENESS) > np.count_nonzero(border < CLOSENESS)
-        return np.rint(255 - gray if light else gray).astype(np.uint8)
-    ground = float(gray[~different].mean())
-    garment = gray[top:bottom, left:right] - ground
+    opaque = alpha > 0.5
+    spread = 0.0
+    if opaque.mean() < MOSTLY_OPAQUE:
+        left, top, right, bottom = _box(opaque)
+        ground = _ground_of_cut_out(gray, opaque)
+    else:
+        background, spread = _background(colours)
+        different = np.abs(colours - background).max(axis=2) > max(CLOSENESS, spread)
+        left, top, right, bottom = _box(different)
+        if gray.shape == (height, width):
+            border = _border(gray)
+            light, dark = (np.mean(near) for near in (border > 255 - CLOSENESS, border < CLOSENESS))
+            if max(light, dark) > 0.5:
+                return np.rint(255 - gray if light > dark else gray).astype(np.uint8)
+        ground = float(gray[~different].mean())
+    garment: Pixels = ((gray - np.float32(ground)) * alpha)[top:bottom, left:right]
     if -garment[garment < 0].sum() > garment[garment > 0].sum():  # it is darker than the background
         garment = -garment
     garment *= 255 / max(ground, 255 - ground)
     garment[garment < spread] = 0
     return _fitted(garment, height, width)
+
+
+def _ground_of_cut_out(gray: Pixels, opaque: npt.NDArray[np.bool_]) -> float:
+    """White or black: what a garment stands out from, or what it was cut from, as the rim still shows."""
+    from scipy.ndimage import binary_erosion
+
+    inside = binary_erosion(opaque, np.ones((3, 3)))
+    rim = gray[opaque & ~inside].mean() - gray[inside].mean() if inside.any() else 0.0
+    return 255.0 if 127.5 - gray[opaque].mean() + RIM * rim > 0 else 0.0
 
 
 def _fitted(garment: Pixels, height: int, width: int) -> Bytes:
@@ -140,26 +200,16 @@ def _fitted(garment: Pixels, height: int, width: int) -> Bytes:
     return output
 
 
-def _colours(picture: Image) -> Pixels:
-    """The colours of a smaller copy, float32 `(height, width, 3)` in 0..255.
-
-    What is transparent becomes white, or black where nothing would be visible on white.
-    """
+def _pixels(picture: Image) -> Pixels:
+    """Colours and opacity of a smaller copy, float32 `(height, width, 4)` in 0..255."""
     from PIL import Image
 
     if picture.mode.startswith(("I", "F")):  # 16 bits, or 32: Pillow would cut off what is above 255
-        values = np.nan_to_num(np.asarray(picture, np.float32))
-        top = next(limit for limit in (1, 255, 65535, np.inf) if values.max() <= limit)
-        picture = Image.fromarray((values.clip(0) * (255 / min(top, max(values.max(), 1)))).astype(np.uint8))
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        for colour in ("white", "black"):
-            ground = Image.new("RGBA", picture.size, colour)
-            ground.alpha_composite(picture)
-            if np.ptp(np.asarray(ground.convert("L"))) > CLOSENESS:
-                break
-        picture = ground
-    picture = picture.convert("RGB")
+        values = np.nan_to_num(np.asarray(picture, np.float32)).clip(0)
+        most = float(values.max())
+        top = next((limit for limit in (1, 255, 65535) if most <= limit), most)
+        picture = Image.fromarray((values * (255 / top)).astype(np.uint8))
+    picture = picture.convert("RGBA")
     picture.thumbnail((WORKING_EDGE, WORKING_EDGE), Image.Resampling.BOX)
     return np.asarray(picture, np.float32)
 
@@ -181,7 +231,7 @@ def _box(different: npt.NDArray[np.bool_]) -> tuple[int, int, int, int]:
     """Left, top, right and bottom of what differs from the background, without threads of its texture."""
     from scipy.ndimage import binary_opening
 
-    if max(different.shape) > WORKING_EDGE // 2:
+    if min(different.shape) > WORKING_EDGE // 8:  # else the garment may be as thin as a thread
         different = binary_opening(different, np.ones((3, 3)))
     rows, columns = (np.flatnonzero(different.mean(axis=axis) > 0.01) for axis in (1, 0))
     if not len(rows) or not len(columns):

@@ -6,14 +6,14 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import UTC, date, datetime
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from components.common.errors import DataError
+from components.common.errors import DataError, StorageError, first_line
 from components.predict.picture import MAX_BYTES, date_taken, read_picture, to_input
 
 if TYPE_CHECKING:
@@ -26,10 +26,17 @@ BATCH_SIZE = 256
 
 @dataclass(frozen=True)
 class Source:
-    """A picture that is still to be read: its name, and what reads its bytes."""
+    """A picture that is still to be read.
+
+    Args:
+        file: Its name, as text that any file can take.
+        read: Reads its bytes.
+        path: Where it is, if it is a file.
+    """
 
     file: str
     read: Callable[[], bytes]
+    path: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,7 @@ class Prediction:
         image: What the network saw, uint8 `(height, width)`.
         probabilities: Of each class, float32 `(classes,)`.
         taken: The day on which it was taken, if its EXIF data say so.
+        changed: The day on which its file was changed, if it is a file.
         error: Why the picture could not be read, else "".
     """
 
@@ -48,6 +56,7 @@ class Prediction:
     image: Bytes | None = None
     probabilities: Probabilities | None = None
     taken: date | None = None
+    changed: date | None = None
     error: str = ""
 
 
@@ -58,7 +67,8 @@ def file_source(path: Path, name: str | None = None) -> Source:
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)
 
-    return Source(name or str(path), read)
+    # Linux allows names that are no text.
+    return Source(name or os.fsencode(path).decode(errors="backslashreplace"), read, path)
 
 
 def predict_pictures(
@@ -76,7 +86,7 @@ def predict_pictures(
     """
     remaining = iter(sources)
 
-    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
+    with ThreadPoolExecutor(threads or len(os.sched_getaffinity(0))) as pool:
 
         def start() -> list[Future[Prediction]]:
             return [
@@ -95,11 +105,19 @@ def predict_pictures(
 def _prepare(source: Source, height: int, width: int) -> Prediction:
     try:
         picture = read_picture(source.read())
-        return Prediction(source.file, to_input(picture, height, width), taken=date_taken(picture))
-    except DataError as error:  # a storage that fails is no fault of the picture
+        image, taken = to_input(picture, height, width), date_taken(picture)
+        changed = None
+        if source.path:
+            changed = datetime.fromtimestamp(source.path.stat().st_mtime, UTC).date()
+        return Prediction(source.file, image, taken=taken, changed=changed)
+    except StorageError:  # a storage that fails is no fault of the picture
+        raise
+    except DataError as error:
         return Prediction(source.file, error=str(error))
     except OSError as error:
         return Prediction(source.file, error=f"cannot be read: {error.strerror or error}")
+    except Exception as error:  # libraries fail in many ways on damaged data; the other pictures are fine
+        return Prediction(source.file, error=f"cannot be read: {first_line(error)}")
 
 
 def _predict(model: LoadedModel, pictures: list[Prediction]) -> Iterator[Prediction]:

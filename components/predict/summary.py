@@ -17,7 +17,7 @@ from components.common.files import replacing
 from components.common.report import data_uri, render
 from components.predict.batch import SUCCESS, Plan
 from components.predict.table import read_columns
-from components.predict.trend import NOT_SURE, class_trend, write_trend
+from components.predict.trend import class_trend, shown_class, write_trend
 
 if TYPE_CHECKING:
     from components.common.storage import Storage
@@ -105,4 +105,4 @@ def _classes(
         for row in read_columns(content, "class", "probability", "taken"):
             counts[row["class"] or ""] += 1
             if row["class"]:
-                yield (NOT_SURE if row["probability"] < not_sure_below else row["class"]), row["taken"]
+                yield shown_class(row["class"], row["probability"], not_sure_below), row["taken"]

@@ -18,14 +18,19 @@ UNDATED = "undated"
 ALL = "all"
 
 
+def shown_class(name: str, probability: float, not_sure_below: float) -> str:
+    """The most probable class of a picture, or `NOT_SURE` if it is not probable enough."""
+    return name if probability >= not_sure_below else NOT_SURE
+
+
 @dataclass(frozen=True)
 class Trend:
     """Pictures of each class in each period.
 
     Args:
         classes: The classes, in the order of `params.yaml`, and `NOT_SURE` if there is such a picture.
-        periods: Days, months or years, in order, as `2026-11`; last `UNDATED` if there is such a picture.
-            `ALL` alone if no picture has a date.
+        periods: Days, months or years from the first to the last, as `2026-11`, also those without a
+            picture; then `UNDATED` if there is such a picture. `ALL` alone if no picture has a date.
         counts: Number of pictures by period, then by class.
     """
 
@@ -43,14 +48,19 @@ class Trend:
         latest = range(len(self.periods))[-periods:] if len(self.periods) > 1 else range(0)
         total = max(1, sum(self.totals))
         rows = [
-            [name, f"{count:,}", f"{count / total:.1%}", *(f"{self.shares[p][number]:.1%}" for p in latest)]
+            [
+                name,
+                f"{count:,}",
+                f"{count / total:.1%}",
+                *(f"{self.shares[p][number]:.1%}" if any(self.counts[p]) else "-" for p in latest),
+            ]
             for number, (name, count) in enumerate(zip(self.classes, self.totals, strict=True))
         ]
         return ["class", "pictures", "share", *(self.periods[p] for p in latest)], rows
 
     @property
     def shares(self) -> tuple[tuple[float, ...], ...]:
-        """Share of each class among the pictures of a period."""
+        """Share of each class among the pictures of a period; 0 if it has none."""
         return tuple(tuple(count / max(1, sum(row)) for count in row) for row in self.counts)
 
 
@@ -68,7 +78,12 @@ def class_trend(pictures: Iterable[tuple[str, date | None]], classes: Sequence[s
     for (name, day), count in seen.items():
         counts[name, day.isoformat()[:length] if day else UNDATED if days else ALL] += count
     names = (*classes, *[NOT_SURE] * any(name == NOT_SURE for name, _ in seen))
-    periods = tuple(sorted({period for _, period in counts})) or (ALL,)  # UNDATED sorts after any date
+    found = {period for _, period in counts}
+    if days:  # every day from the first to the last names its period: those without a picture, too
+        found |= {
+            date.fromordinal(n).isoformat()[:length] for n in range(days[0].toordinal(), days[-1].toordinal())
+        }
+    periods = tuple(sorted(found)) or (ALL,)  # UNDATED sorts after any date
     return Trend(names, periods, tuple(tuple(counts[name, period] for name in names) for period in periods))
 
 
@@ -91,7 +106,7 @@ def write_trend(trend: Trend, folder: Path) -> None:
             writer.writerow(("period", "class", "pictures", "share"))
             for period, counts, shares in zip(trend.periods, trend.counts, trend.shares, strict=True):
                 for name, count, share in zip(trend.classes, counts, shares, strict=True):
-                    writer.writerow((period, name, count, f"{share:.4f}"))
+                    writer.writerow((period, name, count, f"{share:.4f}" if any(counts) else ""))
         (stage / "trend.png").write_bytes(draw_trend(trend))
 
 
@@ -108,8 +123,15 @@ def draw_trend(trend: Trend) -> bytes:
         axes.margins(x=0.2)
         axes.set_xlabel("pictures")
     else:
-        for name, line in zip(trend.classes, zip(*trend.shares[: len(periods)], strict=True), strict=True):
-            axes.plot(periods, line, "k:" if name == NOT_SURE else "o-", label=name)
+        axes.plot(
+            periods, [0] * len(periods), alpha=0
+        )  # the axis has all periods, the lines those with pictures
+        dated = [place for place in range(len(periods)) if any(trend.counts[place])]
+        for number, name in enumerate(trend.classes):
+            line = [trend.shares[place][number] for place in dated]
+            axes.plot(
+                [periods[place] for place in dated], line, "k:" if name == NOT_SURE else "o-", label=name
+            )
         axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
         axes.set_ylim(bottom=0)
         axes.set_ylabel("share of the period's pictures")

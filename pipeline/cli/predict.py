@@ -6,22 +6,38 @@ import json
 import sys
 from collections import deque
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import click
 from tabulate import tabulate
 from tqdm import tqdm
 
-from components.common.errors import SkippedError, counted
+from components.common.errors import ExitCode, PipelineError, SkippedError, counted
 from components.common.files import replacing
-from components.predict.files import Row, find_pictures, read_dates, to_row, write_csv, write_image
-from components.predict.step import Prediction, predict_pictures
+from components.predict.files import (
+    STDIN,
+    Row,
+    find_pictures,
+    match_dates,
+    read_dates,
+    to_row,
+    write_csv,
+    write_image,
+)
+from components.predict.step import Prediction, Source, predict_pictures
 from components.predict.table import write_table
 from components.predict.trend import Trend, class_trend, write_trend
 from pipeline.project import Project, project_root
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+class PredictionInterrupted(PipelineError):  # noqa: N818 - not an error
+    """The user has interrupted the predictions."""
+
+    exit_code = ExitCode.INTERRUPTED
 
 
 @click.command()
@@ -74,8 +90,9 @@ def predict(
         raise click.UsageError("--json and --csv exclude each other")
     root = project_root()
     params = Project(root).params()
+    _refuse_outputs_in(pictures, csv_file, table_file, show_input, trend_folder)
     sources = find_pictures(pictures)
-    dates = read_dates(dates_file) if dates_file else {}
+    dates = _dates_of(sources, dates_file) if dates_file else {}
     from pipeline.registry.champion import load_champion
     from pipeline.tracking.experiment import refusals
 
@@ -99,10 +116,13 @@ def predict(
                 name = f"{number:04}-{Path(prediction.file).stem}.png"
                 write_image(prediction.image, show_input / name)
 
-    if table_file:
-        write_table(table_file, model, noted())
-    else:
-        deque(noted(), maxlen=0)
+    try:
+        if table_file:
+            write_table(table_file, model, noted())
+        else:
+            deque(noted(), maxlen=0)
+    except KeyboardInterrupt:
+        raise PredictionInterrupted("interrupted", "the same command begins anew") from None
     trend = class_trend([(row.shown, row.date) for row in rows], model.classes)
     if trend_folder:
         write_trend(trend, trend_folder)
@@ -126,6 +146,19 @@ def predict(
         raise SkippedError(
             f"{len(skipped):,} of {counted(len(sources), 'picture')} skipped", "the reasons are printed above"
         )
+
+
+def _refuse_outputs_in(pictures: tuple[Path, ...], *outputs: Path | None) -> None:
+    for output in outputs:
+        for path in pictures:
+            if output and str(output) != STDIN and output.resolve().is_relative_to(path.resolve()):
+                raise click.UsageError(f"{output} is in {path}, and would count as a picture next time")
+
+
+def _dates_of(sources: list[Source], dates_file: Path) -> dict[str, date]:
+    dates = match_dates(read_dates(dates_file), [source.file for source in sources])
+    click.echo(f"dates for {len(dates):,} of {counted(len(sources), 'picture')}", err=True)
+    return dates
 
 
 def _show(rows: list[Row], trend: Trend | None, csv_file: Path | None) -> None:

@@ -1,7 +1,7 @@
 """Pictures named by paths, their dates, and rows of predictions."""
 
 import io
-import os
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from components.common.errors import DataError
-from components.predict.files import Row, find_pictures, read_dates, to_row, write_csv
+from components.predict.files import Row, find_pictures, match_dates, read_dates, to_row, write_csv
 from components.predict.params import PredictParams
 from components.predict.step import Prediction
 from components.predict.trend import NOT_SURE
@@ -39,11 +39,9 @@ def row_of(prediction: Prediction, file_times: bool = False, best: float = 0.6, 
     return to_row(prediction, probabilities, CLASSES, PARAMS, given, file_times)
 
 
-def test_the_date_is_the_given_one_else_of_the_camera_else_of_the_file(tmp_path: Path):
-    file = tmp_path / "a.png"
-    file.touch()
-    os.utime(file, (86400, 86400))
-    plain, photograph = Prediction(str(file)), Prediction(str(file), taken=DAY)
+def test_the_date_is_the_given_one_else_of_the_camera_else_of_the_file():
+    plain = Prediction("a.png", changed=date(1970, 1, 2))
+    photograph = replace(plain, taken=DAY)
 
     assert row_of(photograph, True, a_png=date(2020, 1, 1)).date == date(2020, 1, 1)
     assert row_of(photograph, True).date == DAY
@@ -60,12 +58,15 @@ def test_below_the_threshold_the_class_is_not_sure():
 
 def test_the_rows_as_csv():
     file = io.StringIO(newline="")
+    best = [("Trouser", 0.75), ("Bag", 0.2)]
 
-    write_csv(file, [Row('a,"b".png', [("Trouser", 0.75), ("Bag", 0.2)], "Trouser", None)])
+    write_csv(file, [Row('a,"b".png', best, "Trouser", None), Row("c", best, NOT_SURE, DAY)])
 
-    header, row = file.getvalue().splitlines()
-    assert header == "file,class,probability,class_2,probability_2"
-    assert row == '"a,""b"".png",Trouser,0.7500,Bag,0.2000'
+    assert file.getvalue().splitlines() == [
+        "file,class,probability,class_2,probability_2,sure,date",
+        '"a,""b"".png",Trouser,0.7500,Bag,0.2000,yes,',
+        "c,Trouser,0.7500,Bag,0.2000,no,2026-03-01",
+    ]
 
 
 def test_dates_of_a_file(tmp_path: Path):
@@ -75,9 +76,37 @@ def test_dates_of_a_file(tmp_path: Path):
     assert read_dates(file) == {"a.png": DAY, "b.png": date(2026, 3, 2)}
 
 
-@pytest.mark.parametrize("text", ["file,day\na,2026-03-01\n", "file,date\na,March\n", "file,date\na\n"])
-def test_a_file_without_dates_is_refused(text: str, tmp_path: Path):
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("file,day\na,2026-03-01\n", "no column 'date'"),
+        ("file,date\nb,2026-03-01\na,March\n", "line 3: 'March' is no date"),
+        ("file,date\na\n", "line 2: '' is no date"),
+        ("", "no column 'file'"),
+    ],
+)
+def test_a_file_without_dates_is_refused(text: str, reason: str, tmp_path: Path):
     (tmp_path / "dates.csv").write_text(text)
 
-    with pytest.raises(DataError, match=r"dates\.csv"):
+    with pytest.raises(DataError, match=rf"dates\.csv.*{reason}"):
         read_dates(tmp_path / "dates.csv")
+
+
+def test_a_date_is_that_of_the_one_picture_that_its_name_means():
+    files = ["shop/2025/a.jpg", "shop/2026/a.jpg", "shop/b.jpg", "b.jpg", "shop/xb.png"]
+
+    assert match_dates({"2026/a.jpg": DAY, "b.jpg": DAY, "c.jpg": DAY}, files) == {
+        "shop/2026/a.jpg": DAY,
+        "b.jpg": DAY,
+    }
+    with pytest.raises(DataError, match=r"shop/2025/a\.jpg and of shop/2026/a\.jpg"):
+        match_dates({"a.jpg": DAY}, files)
+    with pytest.raises(DataError, match="dates for 0 of 5 pictures"):
+        match_dates({"b.png": DAY}, files)
+
+
+def test_folders_without_a_picture_are_an_error(tmp_path: Path):
+    (tmp_path / ".hidden").touch()
+
+    with pytest.raises(DataError, match=f"no pictures in {tmp_path}"):
+        find_pictures([tmp_path])

@@ -1,25 +1,33 @@
 """Any picture becomes what the model was trained on: the same image, as far as its making allows."""
 
 import io
+import subprocess
+import sys
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageFile
 
-from benchmarks.pictures import SHOTS, agreement, shoot
+from benchmarks.pictures import ENOUGH, SHOTS, Shot, agreement, shoot
 from components.common import idx
 from components.common.errors import DataError
+from components.predict import picture as picture_module
 from components.predict.picture import date_taken, read_picture, to_input
+from components.predict.step import Source, predict_pictures
 from pipeline.params import Params
 from pipeline.registry.champion import load_champion
-from tests.support.pictures import png
+from tests.support.pictures import loaded_model, png
 from tests.support.project import Project
 
 SQUARE = np.zeros((28, 28), np.uint8)
 SQUARE[4:24, 4:24] = 200
+ALIKE = {"on dark gray", "on light gray", "on dark texture", "256 colours", "CMYK", "WebP of quality 60"}
+"""Pictures that only the benchmark makes, as others are much alike."""
 
 
 @pytest.fixture(scope="module")
@@ -50,15 +58,14 @@ def test_an_image_of_the_data_set_and_its_negative_are_taken_as_they_are(images:
 
 @pytest.mark.usefixtures("restored_environment")
 def test_nine_of_ten_pictures_are_predicted_as_their_originals(
-    trained: Project, subset_params: Params, images: idx.Bytes
+    trained: Project, subset_params: Params, real_data: Path
 ):
     model = load_champion(trained.root, subset_params)
-    shots = [name for name in SHOTS if name.startswith(("on light", "cut", "JPEG", "coloured,"))]
-    assert len(shots) == 6
+    images = idx.read_split(real_data, "test")[0][:40]
 
-    found = {name: agreement(model, images, SHOTS[name]) for name in shots}
+    found = {name: agreement(model, images, SHOTS[name]) for name in SHOTS if name not in ALIKE}
 
-    assert min(found.values()) >= 0.9, found
+    assert min(found.values()) >= ENOUGH, found
 
 
 def test_a_garment_is_cut_out_fitted_and_centred_with_the_odd_row_above():
@@ -164,11 +171,114 @@ def test_what_is_no_picture_is_refused(content: bytes, reason: str):
 
 def test_decompression_bombs_are_refused_before_they_are_decoded(monkeypatch: pytest.MonkeyPatch):
     content = png(SQUARE)
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 28 * 28 - 1)
-    monkeypatch.setattr(Image.Image, "load", pytest.fail)
+    monkeypatch.setattr(picture_module, "MAX_PIXELS", 28 * 28 - 1)
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda _: pytest.fail("decoded"))
 
     with pytest.raises(DataError, match="more than 783 pixels"):
         read_picture(content)
+
+
+def test_the_largest_pictures_of_many_threads_fit_into_a_pod():
+    """Each has 200 MB of pixels, and is copied once while it is made small."""
+    script = """if True:
+        import io
+        from concurrent.futures import ThreadPoolExecutor
+        from pathlib import Path
+        from PIL import Image
+        from components.predict.picture import read_picture, to_input
+
+        file = io.BytesIO()
+        picture = Image.new("RGBA", (7070, 7070))
+        picture.paste((200, 0, 0, 255), (2000, 2000, 5000, 5000))
+        picture.save(file, "PNG", compress_level=1)
+        del picture
+        Path("/proc/self/clear_refs").write_text("5")  # forget the highest use so far
+        with ThreadPoolExecutor(3) as pool:
+            seen = list(pool.map(lambda _: to_input(read_picture(file.getvalue()), 28, 28), range(3)))
+        assert all(image.all() for image in seen)
+        status = Path("/proc/self/status").read_text().split()
+        print(int(status[status.index("VmHWM:") + 1]) >> 10)
+    """
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert int(ended.stdout) < 700, "MiB"
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
+def test_damaged_bytes_never_end_the_run(kind: str):
+    random = np.random.default_rng(1)
+    exif = Image.Exif()
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = "2025:03:09 10:11:12"
+    good = saved(Image.fromarray(SQUARE).convert("RGB"), kind, **({} if kind == "BMP" else {"exif": exif}))
+    contents = []
+    for _ in range(80):
+        damaged = np.frombuffer(good, np.uint8).copy()
+        places = random.integers(0, min(len(good), 200), random.integers(1, 8))  # headers, and the EXIF data
+        damaged[places] = random.integers(0, 256, len(places))
+        contents.append(damaged.tobytes())
+
+    found = list(predict_pictures(loaded_model(), [Source(kind, partial(bytes, each)) for each in contents]))
+
+    assert len(found) == 80
+    assert all((each.probabilities is None) == bool(each.error) for each in found)
+
+
+def test_damaged_exif_data_give_no_date():
+    good = saved(
+        Image.fromarray(SQUARE), "JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\1\0\x69\x87\4\0\1\0\0\0\xff\0\0\0"
+    )
+    for content in (good, good.replace(b"II*\0", b"XX*\0")):
+        assert date_taken(read_picture(content)) is None
+        assert seen(content)[14, 14] == pytest.approx(200, abs=5)
+
+
+@pytest.mark.parametrize("background", [0, 255])
+def test_a_garment_cut_out_stands_out_whatever_its_brightness(background: int, images: idx.Bytes):
+    shot = Shot(background=background, padded=True, mode="cut out")
+    generator = np.random.default_rng(1)
+    difference = [np.abs(seen(shoot(image, shot, generator)).astype(int) - image).mean() for image in images]
+
+    assert np.mean(difference) < 20
+
+
+def test_a_white_garment_with_a_seam_cut_out_is_seen_as_a_whole():
+    shirt = Image.new("RGBA", (280, 280))
+    shirt.paste((240, 240, 240, 255), (40, 40, 240, 240))
+    shirt.paste((90, 90, 90, 255), (130, 60, 150, 220))
+
+    assert seen(saved(shirt)).mean() > 200
+
+
+@pytest.mark.parametrize("mode", ["L", "I;16", "F"])
+def test_brightness_does_not_depend_on_the_depth(mode: str):
+    """100 on 130 is 30 darker, of 130 that could be."""
+    gray = np.full((280, 280), 130)
+    gray[40:240, 40:240] = 100
+    values: dict[str, npt.NDArray[Any]] = {
+        "L": gray.astype(np.uint8),
+        "I;16": (gray * 257).astype(np.uint16),
+        "F": gray.astype(np.float32),
+    }
+
+    image = seen(saved(Image.fromarray(values[mode]), "TIFF"))
+
+    assert image[14, 14] == pytest.approx(30 * 255 / 130, abs=2)
+
+
+@pytest.mark.parametrize("size", [(300, 4), (4, 300), (2000, 6), (6, 2000), (3, 90)])
+def test_a_thin_picture_is_read(size: tuple[int, int]):
+    picture = Image.new("L", size, 255)
+    picture.paste(0, (size[0] // 3, size[1] // 3, size[0] // 3 * 2, size[1] // 3 * 2))
+
+    assert seen(saved(picture)).any()
+
+
+def test_a_picture_of_the_size_of_the_data_set_on_gray_is_no_image_of_it():
+    gray = np.where(SQUARE > 0, 25, 225).astype(np.uint8)
+
+    image = seen(png(gray))
+
+    assert (image > 200).all(), "the garment, resized to the edges"
 
 
 def test_the_day_of_a_photograph():
@@ -178,3 +288,5 @@ def test_the_day_of_a_photograph():
 
     assert date_taken(read_picture(saved(picture, "JPEG", exif=exif))) == date(2025, 3, 9)
     assert date_taken(read_picture(saved(picture, "JPEG"))) is None
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = "1980:01:01 00:00:00"
+    assert date_taken(read_picture(saved(picture, "JPEG", exif=exif))) is None  # the clock was never set

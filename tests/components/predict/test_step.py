@@ -1,11 +1,16 @@
 """Pictures are predicted in batches and in order; what cannot be read is named, and stops nothing."""
 
+import lzma
+import os
+from collections.abc import Callable
+from datetime import date
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from components.common.errors import StorageError
 from components.predict import step
 from components.predict.step import Source, file_source, predict_pictures, ranked
 from tests.support.pictures import CLASSES, images, loaded_model, png
@@ -45,6 +50,30 @@ def test_what_cannot_be_read_has_an_error_and_the_others_are_predicted(tmp_path:
     assert notes.image is None
     assert (good.error, good.probabilities is None) == ("", False)
     assert list(predict_pictures(MODEL, [])) == []
+
+
+def test_any_failure_of_decoding_is_named_but_not_of_the_storage():
+    def fail(error: BaseException) -> Callable[[], bytes]:
+        def read() -> bytes:
+            raise error
+
+        return read
+
+    for error in (lzma.LZMAError("corrupt input"), MemoryError()):
+        (found,) = predict_pictures(MODEL, [Source("a", fail(error))])
+        assert found.error == f"cannot be read: {str(error) or 'MemoryError'}"
+    with pytest.raises(StorageError):
+        list(predict_pictures(MODEL, [Source("a", fail(StorageError("the bucket is gone")))]))
+
+
+def test_a_name_that_is_no_text_is_shown_as_text(tmp_path: Path):
+    path = tmp_path / os.fsdecode(b"caf\xe9.png")
+    path.write_bytes(png(PICTURES[0]))
+    os.utime(path, (86400, 86400))
+
+    (found,) = predict_pictures(MODEL, [file_source(path)])
+
+    assert (found.file, found.changed, found.error) == (rf"{tmp_path}/caf\xe9.png", date(1970, 1, 2), "")
 
 
 def test_no_more_is_read_than_two_batches_ahead(monkeypatch: pytest.MonkeyPatch):

@@ -18,33 +18,34 @@ def test_counts_and_shares_of_each_month_and_of_pictures_without_date():
     trend = class_trend(pictures, CLASSES)
 
     assert trend.classes == ("Trouser", "Bag", NOT_SURE)
-    assert trend.periods == ("2026-01", "2026-03", UNDATED)
-    assert trend.counts == ((1, 3, 0), (0, 1, 0), (0, 0, 1))
+    assert trend.periods == ("2026-01", "2026-02", "2026-03", UNDATED)
+    assert trend.counts == ((1, 3, 0), (0, 0, 0), (0, 1, 0), (0, 0, 1))
     assert trend.shares[0] == (0.25, 0.75, 0)
     assert trend.totals == (1, 4, 1)
-    assert trend.table(2) == (
-        ["class", "pictures", "share", "2026-03", UNDATED],
+    assert trend.table(3) == (
+        ["class", "pictures", "share", "2026-02", "2026-03", UNDATED],
         [
-            ["Trouser", "1", "16.7%", "0.0%", "0.0%"],
-            ["Bag", "4", "66.7%", "100.0%", "0.0%"],
-            [NOT_SURE, "1", "16.7%", "0.0%", "100.0%"],
+            ["Trouser", "1", "16.7%", "-", "0.0%", "0.0%"],
+            ["Bag", "4", "66.7%", "-", "100.0%", "0.0%"],
+            [NOT_SURE, "1", "16.7%", "-", "0.0%", "100.0%"],
         ],
     )
 
 
 @pytest.mark.parametrize(
-    ("days", "periods"),
+    ("days", "first", "last", "count"),
     [
-        (30, ("2026-01-05", "2026-02-04")),
-        (31, ("2026-01", "2026-02")),
-        (700, ("2026-01", "2027-12")),
-        (800, ("2026", "2028")),
+        (30, "2026-01-05", "2026-02-04", 31),
+        (31, "2026-01", "2026-02", 2),
+        (700, "2026-01", "2027-12", 24),
+        (800, "2026", "2028", 3),
     ],
 )
-def test_the_periods_fit_the_dates(days: int, periods: tuple[str, ...]):
+def test_the_periods_fit_the_dates_and_have_no_gaps(days: int, first: str, last: str, count: int):
     trend = class_trend([("Bag", JANUARY), ("Bag", JANUARY + timedelta(days))], CLASSES)
 
-    assert (trend.periods, trend.counts) == (periods, ((0, 1), (0, 1)))
+    assert (trend.periods[0], trend.periods[-1], len(trend.periods)) == (first, last, count)
+    assert trend.counts == ((0, 1), *[(0, 0)] * (count - 2), (0, 1))
 
 
 @pytest.mark.parametrize("dates", [[None], [JANUARY, MARCH, None], [JANUARY, None]])

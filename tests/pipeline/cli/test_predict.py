@@ -9,7 +9,9 @@ import pytest
 from PIL import Image
 
 from components.common import idx
-from tests.support.pictures import png
+from components.common.errors import ExitCode
+from pipeline.cli.predict import PredictionInterrupted, predict
+from tests.support.pictures import loaded_model, png
 from tests.support.project import Project
 
 
@@ -73,7 +75,30 @@ def test_a_picture_into_a_file_of_rows(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code"), [(("lost.png",), 2), (("params.yaml", "--json", "--csv", "-"), 2), ((), 2)]
+    ("arguments", "code"),
+    [
+        (("lost.png",), ExitCode.USAGE),
+        (("params.yaml", "--json", "--csv", "-"), ExitCode.USAGE),
+        ((), ExitCode.USAGE),
+        (("components", "--trend", "components/trend"), ExitCode.USAGE),
+        (("components", "--to", "components/a.parquet"), ExitCode.USAGE),
+        (("params.yaml", "--csv", "params.yaml"), ExitCode.USAGE),
+        (("components", "--dates", "data.dvc"), ExitCode.DATA),
+    ],
 )
 def test_a_wrong_command_line_is_refused_at_once(trained: Project, arguments: tuple[str, ...], code: int):
     assert trained.fashion("predict", *arguments, code=code).stdout == ""
+
+
+def test_after_an_interruption_nothing_is_promised(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    (tmp_path / "a.png").write_bytes(png(np.eye(28, dtype=np.uint8)))
+    monkeypatch.setattr("pipeline.registry.champion.load_champion", lambda *_: loaded_model())
+    monkeypatch.setattr("pipeline.cli.predict.to_row", interrupt)
+
+    with pytest.raises(PredictionInterrupted) as raised:
+        predict.main([str(tmp_path)], standalone_mode=False)
+
+    assert (raised.value.exit_code, raised.value.hint) == (130, "the same command begins anew")
