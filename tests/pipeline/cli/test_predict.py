@@ -11,7 +11,7 @@ from PIL import Image
 from components.common import idx
 from components.common.errors import ExitCode
 from pipeline.cli.predict import PredictionInterrupted, predict
-from tests.support.pictures import loaded_model, png
+from tests.support.pictures import images, loaded_model, png
 from tests.support.project import Project
 
 
@@ -94,7 +94,7 @@ def test_after_an_interruption_nothing_is_promised(monkeypatch: pytest.MonkeyPat
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    (tmp_path / "a.png").write_bytes(png(np.eye(28, dtype=np.uint8)))
+    (tmp_path / "a.png").write_bytes(png(images(1)[0]))
     monkeypatch.setattr("pipeline.registry.champion.load_champion", lambda *_: loaded_model())
     monkeypatch.setattr("pipeline.cli.predict.to_row", interrupt)
 
