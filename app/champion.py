@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import streamlit as st
 from app.neighbours import Neighbours
 from app.network import Network
 from components.common import idx
-from components.common.errors import PipelineError
+from components.common.errors import DataError, PipelineError
 from components.common.files import data_version
 from components.common.report import data_uri
 from components.registry.model import champion_version, load_version
@@ -81,6 +82,11 @@ def find_champion() -> Champion:
         return Champion(registry, champion_version(registry))
 
 
+def as_text(text: str) -> str:
+    """Markdown that shows a text as it is; else a file's name could load a picture of a web site."""
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(text.split()))
+
+
 @contextmanager
 def errors_shown(name: str = "") -> Iterator[None]:
     """Shows an error that the user can correct as two lines, and ends the page there.
@@ -94,7 +100,7 @@ def errors_shown(name: str = "") -> Iterator[None]:
         with refusals():
             yield
     except PipelineError as error:
-        message = f"{name}: {error}" if name else str(error)
+        message = as_text(f"{name}: {error}" if name else str(error))
         todo = f"\n\n**What to do:** {error.hint}" if error.hint else ""
         st.error(message + todo, icon=":material/error:")
         if not name:
@@ -112,40 +118,67 @@ def _load(weights: str, number: int, classes: tuple[str, ...], _champion: Champi
     return Network(load_version(_champion.registry.client, _champion.version, classes))
 
 
-@st.cache_resource(max_entries=2, show_spinner="Reading the images …")
-def images_of(split: Split) -> tuple[Bytes, Bytes]:
-    """Images and labels of a split."""
-    return idx.read_split(project().data, split, len(params().data.classes))
+@dataclass(frozen=True)
+class Data:
+    """The data in the project's folder, all of one version.
+
+    Args:
+        version: Their version.
+        splits: Images and labels of each split.
+    """
+
+    version: str
+    splits: dict[Split, tuple[Bytes, Bytes]]
 
 
-@st.cache_data(show_spinner=False)
-def local_data() -> str:
-    """The version of the data in the project's folder."""
-    return data_version(project().data)
+def read_data() -> Data:
+    """The data as they are now; they are read once, and again when a file has changed."""
+    return _data(_file_states(project().data))
 
 
-def neighbours(champion: Champion, network: Network) -> Neighbours:
+def _file_states(folder: Path) -> tuple[tuple[str, int, int, int], ...]:
+    """What tells, without reading the files, whether one has changed."""
+    states = [(path.name, path.stat()) for path in sorted(folder.glob("*"))]
+    return tuple((name, state.st_ino, state.st_size, state.st_mtime_ns) for name, state in states)
+
+
+@st.cache_resource(max_entries=1, show_spinner="Reading the images …")
+def _data(states: tuple[tuple[str, int, int, int], ...]) -> Data:
+    folder, classes = project().data, len(params().data.classes)
+    data = Data(data_version(folder), {split: idx.read_split(folder, split, classes) for split in idx.SPLITS})
+    _check_unchanged(_file_states(folder) == states)
+    return data
+
+
+def _check_unchanged(same: bool) -> None:
+    if not same:
+        raise DataError("the data changed while they were read", "load the page again")
+
+
+def neighbours(champion: Champion, network: Network, data: Data) -> Neighbours:
     """The training images by their features; they are computed in the background."""
-    return _neighbours(weights_of(champion.version), local_data(), network)
+    return _neighbours(weights_of(champion.version), data.version, network, data)
 
 
-@st.cache_resource(max_entries=1, show_spinner=False)
-def _neighbours(weights: str, data: str, _network: Network) -> Neighbours:
-    path = project().root / "outputs" / ".app" / f"{weights[:16]}-{data[:16]}.npy"
-    return Neighbours(images_of("train")[0], _network.features, path)
+@st.cache_resource(max_entries=1, show_spinner=False, on_release=Neighbours.stop)
+def _neighbours(weights: str, version: str, _network: Network, _data: Data) -> Neighbours:
+    path = project().root / "outputs" / ".app" / f"{weights[:16]}-{version[:16]}.npy"
+    return Neighbours(_data.splits["train"][0], _network.features, path)
 
 
-def predicted(champion: Champion) -> Bytes:
+def predicted(champion: Champion, data: Data) -> Bytes:
     """The classes that the champion predicts for the test images."""
-    return _predicted(weights_of(champion.version), local_data(), champion)
+    return _predicted(weights_of(champion.version), data.version, champion)
 
 
 @st.cache_data(max_entries=2, show_spinner="Reading the predictions …")
-def _predicted(weights: str, data: str, _champion: Champion) -> Bytes:  # noqa: ARG001
+def _predicted(weights: str, version: str, _champion: Champion) -> Bytes:  # noqa: ARG001
     settings, client = params(), _champion.registry.client
-    return predicted_by(
+    found = predicted_by(
         client, _champion.version, project().data, settings.data.classes, settings.evaluate.batch_size
     )
+    _check_unchanged(read_data().version == version)
+    return found
 
 
 def card(champion: Champion) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 
 from app import show
-from app.champion import errors_shown, images_of, local_data, params
+from app.champion import Data, errors_shown, params, read_data
 from components.common.idx import SPLITS
 
 EVERY = "every class"
@@ -17,11 +17,11 @@ def page() -> None:
     """Draws the page."""
     with errors_shown():
         settings = params()
-        classes = settings.data.classes
+        classes, data = settings.data.classes, read_data()
         show.header("What has it learned from?", "The images of the data set, and their classes.")
-        counts = {split: np.bincount(images_of(split)[1], minlength=len(classes)) for split in SPLITS}
+        counts = {split: np.bincount(data.splits[split][1], minlength=len(classes)) for split in SPLITS}
         show.facts(
-            Data=local_data()[:8],
+            Data=data.version[:8],
             Size=f"{settings.data.width} x {settings.data.height} pixels, gray",
             Source=settings.card.data_source,
             Licence=settings.card.data_licence,
@@ -36,10 +36,10 @@ def page() -> None:
             show.bars(rows, first=len(classes))
     with right:
         st.subheader("Samples", anchor=False)
-        _samples(classes)
+        _samples(data, classes)
 
 
-def _samples(classes: list[str]) -> None:
+def _samples(data: Data, classes: list[str]) -> None:
     split_field, class_field, button = st.columns([3, 3, 2], vertical_alignment="bottom")
     split = split_field.selectbox("From", SPLITS, format_func=lambda name: f"{name} images")
     name = class_field.selectbox("Class", (EVERY, *classes))
@@ -49,7 +49,7 @@ def _samples(classes: list[str]) -> None:
         st.session_state.sample = seed + 1
 
     button.button("Others", on_click=others, icon=":material/shuffle:", width="stretch")
-    images, labels = images_of(split)
+    images, labels = data.splits[split]
     numbers = np.arange(len(labels)) if name == EVERY else np.flatnonzero(labels == classes.index(name))
     chosen = np.random.default_rng(seed).permutation(numbers)[:SHOWN]
     show.figures("grid", (show.figure(images[i], classes[labels[i]], f"image {i}") for i in chosen))

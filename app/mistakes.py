@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 
 from app import show
-from app.champion import card, errors_shown, find_champion, images_of, local_data, params, predicted
+from app.champion import card, errors_shown, find_champion, params, predicted, read_data
 from components.common.idx import Bytes
 
 ANY = "any class"
@@ -20,10 +20,10 @@ def page() -> None:
     with errors_shown():
         champion = find_champion()
         show.header("How good is it?", "The champion on the test images, which it has never seen.", champion)
-        classes = params().data.classes
-        images, labels = images_of("test")
-        guesses = predicted(champion)
-        if champion.data != local_data():
+        classes, data = params().data.classes, read_data()
+        images, labels = data.splits["test"]
+        guesses = predicted(champion, data)
+        if champion.data != data.version:
             st.info("It was trained on other data than that of this folder, on which it is measured here.")
     counts = np.zeros((len(classes), len(classes)), int)
     np.add.at(counts, (labels, guesses), 1)

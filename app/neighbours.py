@@ -28,6 +28,7 @@ class Neighbours:
         self.done, self.total, self.error = 0, len(images), ""
         self._images, self._features, self._path = images, features, path
         self._known = np.empty((0, 0), np.float32)
+        self._stopped = False
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -39,6 +40,10 @@ class Neighbours:
     def wait(self) -> None:
         """Waits for the thread."""
         self._thread.join()
+
+    def stop(self) -> None:
+        """Ends the thread after the current batch: another version is champion, or the data are others."""
+        self._stopped = True
 
     def nearest(self, features: Probabilities, count: int) -> list[tuple[int, float]]:
         """The most similar of the training images that are known so far, the first one most.
@@ -67,6 +72,8 @@ class Neighbours:
 
     def _compute(self) -> None:
         for start in range(0, self.total, BATCH_SIZE):
+            if self._stopped:
+                return
             batch = self._features(self._images[start : start + BATCH_SIZE])
             if not start:
                 self._known = np.empty((self.total, batch.shape[1]), np.float32)
@@ -74,15 +81,21 @@ class Neighbours:
             self.done = start + len(batch)
 
     def _kept(self) -> Probabilities | None:
+        """The features in the file; None if there is none, or it is damaged."""
         try:
-            kept: Probabilities = np.load(self._path, allow_pickle=False).astype(np.float32)
-        except (OSError, ValueError, EOFError):  # none yet, or damaged
+            with self._path.open("rb") as file:
+                kept: Probabilities = np.lib.format.read_array(file, allow_pickle=False).astype(np.float32)
+        except Exception:  # damaged data make NumPy fail in many ways
             return None
-        return kept if len(kept) == self.total else None
+        return kept if kept.ndim == 2 and len(kept) == self.total else None
 
     def _keep(self) -> None:
-        with replacing(self._path) as partial, partial.open("wb") as file:
-            np.save(file, self._known.astype(np.float16))
-        for other in self._path.parent.glob("*.npy"):
-            if other != self._path:
+        if self._stopped:
+            return
+        try:
+            for other in self._path.parent.glob("*.npy"):
                 other.unlink(missing_ok=True)
+            with replacing(self._path) as partial, partial.open("wb") as file:
+                np.save(file, self._known.astype(np.float16))
+        except Exception as error:  # the disk is full, or read-only: then they are computed each time
+            print(f"the features of the training images are not kept: {first_line(error)}")

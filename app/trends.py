@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
+from functools import partial
+from io import StringIO
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +15,15 @@ import streamlit as st
 from app import show
 from app.champion import errors_shown, find_champion, load, params
 from app.try_it import SUFFIXES
-from app.unzip import unzip
-from components.predict.step import Prediction, Source, predict_pictures, ranked
-from components.predict.trend import NOT_SURE, UNDATED, Trend, class_trend, draw_trend
+from app.unzip import Room, unzip
+from components.common.errors import DataError
+from components.predict.files import Row, to_row, write_csv
+from components.predict.step import Prediction, Source, predict_pictures
+from components.predict.trend import UNDATED, Trend, class_trend, draw_trend
 
 if TYPE_CHECKING:
+    from streamlit.runtime.uploaded_file_manager import UploadedFile
+
     from app.network import Network
 
 FILES, FOLDER = "Pictures or zip files", "A folder"
@@ -45,24 +50,35 @@ def page() -> None:
     )
     if not files:
         return
-    found: list[tuple[Source, date | None]] = []
+    found, room = [], Room()
     for file in files:
-        if file.name.lower().endswith(".zip"):
-            with errors_shown(file.name):
-                found += unzip(file)
-        else:
-            found.append((Source(file.name, file.getvalue), None))
+        found += _sources(file, room)
     with errors_shown():
         predictions = _predictions(network, found, (champion.number, *(file.file_id for file in files)))
-    _report(predictions, [day for _, day in found], network.classes)
+    _report(predictions, network.classes)
+
+
+def _sources(file: UploadedFile, room: Room) -> list[tuple[Source, date | None]]:
+    """The pictures of an uploaded file with their days; a zip file that is refused counts as one of them."""
+
+    def refuse(error: DataError) -> bytes:
+        raise error
+
+    if not file.name.lower().endswith(".zip"):
+        return [(Source(file.name, file.getvalue), None)]
+    try:
+        return unzip(file, room)
+    except DataError as error:
+        return [(Source(file.name, partial(refuse, error)), None)]
 
 
 def _predictions(network: Network, found: Sequence[tuple[Source, date | None]], key: Any) -> list[Prediction]:
     """The predictions, made once for the same files and the same champion."""
     if st.session_state.get("predicted", (None,))[0] != key:
         bar, made = st.progress(0.0, "Reading the pictures"), []
-        for prediction in predict_pictures(network.loaded, [source for source, _ in found]):
-            made.append(prediction)
+        outcomes = predict_pictures(network.loaded, [source for source, _ in found])
+        for prediction, (_, day) in zip(outcomes, found, strict=True):
+            made.append(replace(prediction, taken=prediction.taken or day))
             if len(made) % 50 == 0:
                 bar.progress(len(made) / len(found), f"{len(made):,} of {len(found):,} pictures")
         bar.empty()
@@ -71,39 +87,36 @@ def _predictions(network: Network, found: Sequence[tuple[Source, date | None]], 
     return predictions
 
 
-def _report(predictions: Sequence[Prediction], days: Sequence[date | None], classes: Sequence[str]) -> None:
-    bound = params().predict.not_sure_below
-    read: list[tuple[str, date | None]] = []
-    rows: list[tuple[str, str, float]] = []
+def _report(predictions: Sequence[Prediction], classes: Sequence[str]) -> None:
+    rows: list[Row] = []
     pictures: list[str] = []
-    for prediction, day in zip(predictions, days, strict=True):
-        if prediction.probabilities is None or prediction.image is None:
+    for each in predictions:
+        if each.probabilities is None or each.image is None:
             continue
-        best = ranked(prediction.probabilities, classes, 1)[0]
-        name = best[0] if best[1] >= bound else NOT_SURE
-        read.append((name, prediction.taken or day))
-        rows.append((prediction.file, *best))
+        row = to_row(each, each.probabilities, classes, params().predict, {}, file_times=False)
+        rows.append(row)
         if len(pictures) < SHOWN:
-            pictures.append(
-                show.figure(prediction.image, name, f"{best[1]:.0%}, {PurePosixPath(prediction.file).name}")
-            )
+            note = f"{row.best[0][1]:.0%}, {PurePosixPath(row.file).name}"
+            pictures.append(show.figure(each.image, row.shown, note))
     failed = [(each.file, each.error) for each in predictions if each.probabilities is None]
     if failed:
         st.warning(
             f"{len(failed):,} of {len(predictions):,} files could not be read; they are not counted.",
             icon=":material/warning:",
         )
-        with st.expander("Which files, and why"):
-            st.table({"file": [name for name, _ in failed], "why": [why for _, why in failed]})
-    if not read:
+        with st.expander("Which files, and why", expanded=not rows):
+            st.dataframe(
+                {"file": [name for name, _ in failed], "why": [why for _, why in failed]}, hide_index=True
+            )
+    if not rows:
         return
-    trend = class_trend(read, classes)
+    trend = class_trend(((row.shown, row.date) for row in rows), classes)
     _draw(trend)
     left, right, _ = st.columns([1, 1, 2])
     left.download_button("Predictions (CSV)", _csv(rows), "predictions.csv", "text/csv", width="stretch")
     right.download_button("Trend (PNG)", draw_trend(trend), "trend.png", "image/png", width="stretch")
     st.subheader("The pictures", anchor=False)
-    st.caption(f"As the model sees them; shown: {len(pictures):,} of {len(read):,}")
+    st.caption(f"As the model sees them; shown: {len(pictures):,} of {len(rows):,}")
     show.figures("grid", pictures)
 
 
@@ -136,9 +149,7 @@ def _draw(trend: Trend) -> None:
         )
 
 
-def _csv(rows: Sequence[tuple[str, str, float]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(("file", "class", "probability"))
-    writer.writerows((file, name, f"{probability:.4f}") for file, name, probability in rows)
+def _csv(rows: Sequence[Row]) -> str:
+    text = StringIO(newline="")
+    write_csv(text, rows)
     return text.getvalue()

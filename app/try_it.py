@@ -10,7 +10,7 @@ import numpy as np
 import streamlit as st
 
 from app import show
-from app.champion import errors_shown, find_champion, images_of, load, neighbours, params
+from app.champion import Data, as_text, errors_shown, find_champion, load, neighbours, params, read_data
 from app.neighbours import Neighbours
 from app.paste import paste
 from components.predict.picture import read_picture, to_input
@@ -58,9 +58,10 @@ def page() -> None:
     with right:
         _verdict(values, network.classes, given.label)
     with errors_shown():
-        known = neighbours(champion, network)
+        data = read_data()
+        known = neighbours(champion, network, data)
         st.fragment(_similar, run_every=None if known.complete or known.error else 2)(
-            known, network.features(image[np.newaxis])[0], network.classes
+            known, network.features(image[np.newaxis])[0], data, network.classes
         )
 
 
@@ -81,12 +82,12 @@ def _choose(classes: Sequence[str]) -> Given | None:
 
 def _test_image(classes: Sequence[str]) -> Given:
     """An image of the test set, by its number."""
-    images, labels = images_of("test")
+    images, labels = read_data().splits["test"]
 
     def another() -> None:
         st.session_state.number = int(np.random.default_rng().integers(len(images)))
 
-    st.session_state.setdefault("number", 0)
+    st.session_state.number = min(st.session_state.get("number", 0), len(images) - 1)  # the data may change
     number_field, button = st.columns([1, 1], vertical_alignment="bottom")
     number = int(number_field.number_input("Number of the test image", 0, len(images) - 1, key="number"))
     button.button("Another one", on_click=another, icon=":material/shuffle:")
@@ -129,12 +130,12 @@ def _verdict(values: Probabilities, classes: tuple[str, ...], label: str) -> Non
     show.bars([(each, value, f"{value:.1%}") for each, value in order], first=int(sure))
 
 
-def _similar(known: Neighbours, features: Probabilities, classes: tuple[str, ...]) -> None:
+def _similar(known: Neighbours, features: Probabilities, data: Data, classes: tuple[str, ...]) -> None:
     st.subheader("Most similar training images", anchor=False)
     if known.error:
-        st.warning(f"They cannot be shown: {known.error}")
+        st.warning(as_text(f"They cannot be shown: {known.error}"))
         return
-    images, labels = images_of("train")
+    images, labels = data.splits["train"]
     show.figures(
         "row",
         (

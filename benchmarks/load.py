@@ -33,10 +33,12 @@ class Load:
     faults: Counter[str] = field(default_factory=Counter)
     versions: Counter[str] = field(default_factory=Counter)
 
-    def percentile(self, percent: int) -> float:
-        """Seconds within which so many percent of the requests were answered."""
+    def percentile_ms(self, percent: int) -> float | None:
+        """Milliseconds within which so many percent were answered; None of too few to say."""
         ordered = sorted(self.seconds)
-        return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)]
+        if len(ordered) * (100 - percent) < 100:
+            return None
+        return round(1000 * ordered[len(ordered) * percent // 100], 1)
 
     def summary(self) -> dict[str, Any]:
         """As JSON."""
@@ -45,8 +47,8 @@ class Load:
             "faults": dict(self.faults),
             "versions": dict(self.versions),
             "requests_per_second": round(len(self.seconds) / self.wall, 1),
-            "p50_ms": round(1000 * self.percentile(50), 1),
-            "p99_ms": round(1000 * self.percentile(99), 1),
+            "p50_ms": self.percentile_ms(50),
+            "p99_ms": self.percentile_ms(99),
         }
 
 

@@ -27,12 +27,23 @@ from components.common.files import replacing
 from pipeline.cli.main import run_command
 from pipeline.project import Project
 from pipeline.registry.champion import load_champion
+from pipeline.serving.model import ImageModel
 
 REQUESTS = 10_000
 CASES = [(1, 1), (1, 4), (1, 16), (1, 64), (16, 1), (16, 4), (256, 1), (256, 4)]
 """Images in a request, and requests at the same moment."""
 START, END = "<!-- table: make bench-serve -->", "<!-- end of the table -->"
-COLUMNS = ("images", "at once", "requests", "failed", "requests/s", "p50 ms", "p99 ms", "images/s", "of own")
+COLUMNS = (
+    "images",
+    "at once",
+    "requests",
+    "failed",
+    "requests/s",
+    "p50 ms",
+    "p99 ms",
+    "images/s",
+    "network alone",
+)
 
 
 @contextmanager
@@ -58,63 +69,57 @@ def server() -> Iterator[str]:
             process.terminate()
 
 
-def own_throughput(images: idx.Bytes, sizes: list[int], seconds: float = 3.0) -> dict[int, float]:
-    """Images a second of the compiled network alone, called in turn, by batch size."""
-    from pipeline.serving.model import ImageModel
-
-    network, found = ImageModel(load_champion(ROOT, Project(ROOT).params())), {}
-    for size in sizes:
-        batch, count, begin = images[:size], 0, time.perf_counter()
-        while (spent := time.perf_counter() - begin) < seconds:
-            network.predict(batch)
-            count += size
-        found[size] = count / spent
-    return found
+def own_throughput(network: ImageModel, batch: idx.Bytes, seconds: float = 2.0) -> float:
+    """Images a second of the compiled network alone, called in turn."""
+    count, begin = 0, time.perf_counter()
+    while (spent := time.perf_counter() - begin) < seconds:
+        network.predict(batch)
+        count += len(batch)
+    return count / spent
 
 
-def measure(images: idx.Bytes, requests: int) -> list[tuple[int, int, Load]]:
-    """Each case: most of the requests are those of one image."""
-    results = []
+def measure(images: idx.Bytes, requests: int) -> list[tuple[int, int, Load, float]]:
+    """Each case, and just before it the network alone; most of the requests are those of one image."""
+    network, results = ImageModel(load_champion(ROOT, Project(ROOT).params())), []
     with server() as url:
         for size, concurrency in CASES:
+            own = own_throughput(network, images[:size])
             body = json.dumps({"inputs": images[:size].tolist()}).encode()
             count = requests // 4 if size == 1 else max(20, requests // (10 * size))
             load = asyncio.run(send(url, body, concurrency, count.__gt__))
             print(size, concurrency, load.summary(), flush=True)
-            results.append((size, concurrency, load))
+            results.append((size, concurrency, load, own))
     return results
 
 
 @click.command(help=__doc__)
 @click.option("--requests", default=REQUESTS, show_default=True, type=click.IntRange(min=100))
 def main(requests: int) -> None:
-    """Measures the server, then the network alone."""
+    """Measures each case, and writes the table."""
     images, _ = idx.read_split(ROOT / "data", "test")
-    results = measure(images, requests)
-    own = own_throughput(images, sorted({size for size, _ in CASES}))
     rows = []
-    for size, concurrency, load in results:
+    for size, concurrency, load, own in measure(images, requests):
         summary = load.summary()
         rate = summary["requests_per_second"]
-        share = f"{rate * size / own[size]:.0%}"
         counts = (summary["requests"], sum(load.faults.values()))
         times = (summary["p50_ms"], summary["p99_ms"])
-        rows.append((size, concurrency, *counts, rate, *times, round(rate * size), share))
+        rows.append((size, concurrency, *counts, rate, *times, round(rate * size), round(own)))
     total, failed = (sum(int(row[column]) for row in rows) for column in (2, 3))
-    alone = ", ".join(f"{rate:.0f} in batches of {size}" for size, rate in own.items())
     text = (
-        f"Made by `make bench-serve` on {datetime.now(UTC):%Y-%m-%d}: {describe_machine()}.\n\n"
-        f"{total:,} requests, {failed} failed. Client and server share the machine. Images/s of the network "
-        f"alone, called in turn in a process of its own: {alone}.\n\n{tabulate(rows, COLUMNS, 'github')}"
+        f"Made by `make bench-serve` on {datetime.now(UTC):%Y-%m-%d}: {describe_machine()}. "
+        f"Load average {os.getloadavg()[1]:.0f}.\n\n"
+        f"{total:,} requests, {failed} failed. Client and server share the machine. The last column is the "
+        "network alone, called in turn with so many images, just before: images/s.\n\n"
+        f"{tabulate(rows, COLUMNS, 'github')}"
     )
     print(f"\n{text}")
+    if failed:
+        raise PipelineError(f"{failed} requests failed", "the output above says how")
     if requests >= REQUESTS:
         path = ROOT / "docs" / "serving.md"
         before, rest = path.read_text(encoding="utf-8").split(START)
         with replacing(path) as partial:
             partial.write_text(f"{before}{START}\n{text}\n{END}{rest.split(END)[1]}", encoding="utf-8")
-    if failed:
-        raise PipelineError(f"{failed} requests failed", "the output above says how")
 
 
 if __name__ == "__main__":

@@ -75,6 +75,7 @@ def _next_actions(project: Project, tracker: Tracker, model_uri: str) -> str:
         f"next       {experiment}",
     ]
     if model_uri:
-        lines.append(f"use it     mlflow.set_tracking_uri('{redacted(tracker.uri)}')")
+        lines.append("use it     make app, make serve, fashion predict PICTURE; in Python:")
+        lines.append(f"           mlflow.set_tracking_uri('{redacted(tracker.uri)}')")
         lines.append(f"           mlflow.pyfunc.load_model('{model_uri}')")
     return "\n".join(lines)

@@ -19,7 +19,6 @@ WITHOUT_TESTS: dict[str, str] = {
     "components/validate/params.py": PARAMETERS,
     "pipeline/cli/bucket.py": "tests/pipeline/test_bucket.py runs the command",
     "pipeline/cli/data.py": "tests/pipeline/data run the commands",
-    "pipeline/cli/serve.py": "tests/pipeline/serving/test_app.py runs the command",
     "pipeline/cli/zoo.py": "tests/components/train/test_zoo.py runs the commands",
     "pipeline/data/dvc_main.py": "tests/test_lock.py runs it",
     "pipeline/serving/model.py": "test_app.py beside it asks the server that runs it",

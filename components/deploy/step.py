@@ -23,6 +23,14 @@ POLL_SECONDS = 2.0
 PATIENCE = 30
 """So many calls in a row may fail."""
 MANIFESTS = "apply infra/kubernetes/serving, which has the Deployment and the Role, and name it by --deploy"
+RIGHTS = (
+    "submit with `--service-account fashion-runner`, to which infra/kubernetes/serving gives the right; "
+    "apply that, with the namespaces of this cluster in its settings.env"
+)
+UNPINNED = (
+    "no version was set before, so a pod that starts from now on takes the champion: `fashion rollback`, or "
+    "mend the champion and submit a run with --deploy again"
+)
 
 
 @dataclass(frozen=True)
@@ -42,8 +50,8 @@ def deploy(
 ) -> str:
     """Lets a Deployment serve the champion, waits until its pods are ready, and says what was done.
 
-    How long they may take is the Deployment's `progressDeadlineSeconds`. A step that is run again goes on
-    waiting. If two runs do this at the same moment, the later champion is served.
+    Each pod may take the Deployment's `progressDeadlineSeconds`. A step that is run again goes on waiting.
+    If two runs do this at the same moment, the later champion is served.
 
     Args:
         registry: The registered model.
@@ -53,18 +61,20 @@ def deploy(
 
     Raises:
         PipelineError: There is no champion.
-        ClusterError: The pods did not get ready, and the version before is served again; or Kubernetes
-            cannot be reached, has no such Deployment, or refuses.
+        ClusterError: The pods did not get ready, and the version before is served again; or rollouts of the
+            Deployment are paused; or Kubernetes cannot be reached, has no such Deployment, or refuses.
     """
+    start = time.monotonic()
     api = _Kubernetes(target, client or _client_of_pod(), poll_seconds)
     while True:
         now = api.read()  # before the champion: a patch of an older look than another run's is refused
         champion, served = str(champion_version(registry).version), _served(now)
         if served == champion:
             if _is_complete(now):
-                return f"{target} serves version {champion} already"
+                return f"{target} serves version {champion} already{_unready(now)}"
             before, stale = (now.metadata.annotations or {}).get(PREVIOUS) or None, None
             break
+        _refuse_paused(now, target)
         before, stale = served, _deadline_passed(now)  # of an earlier rollout: it stays for a moment
         if api.patch(now, champion, before):
             break
@@ -73,16 +83,23 @@ def deploy(
         if _served(now) != champion:
             return f"{target} was given version {_served(now)} meanwhile"
         if _is_complete(now):
-            return f"{target} serves version {champion}" + (f", before version {before}" if before else "")
-        if (passed := _deadline_passed(now)) and passed != stale:
-            reason, back = api.reason(now, champion), before != champion
+            return (
+                f"{target} serves version {champion}"
+                + (f", before version {before}" if before else "")
+                + _unready(now)
+            )
+        _refuse_paused(now, target)
+        passed = _deadline_passed(now)
+        # Kubernetes' deadline begins again with each progress.
+        if (passed and passed != stale) or time.monotonic() - start > _longest(now):
+            reason, back = api.reason(now, champion), before != champion  # the pods are gone after the patch
             if back and not api.patch(now, before, before):
                 continue
             raise ClusterError(
                 f"version {champion} did not get ready in {target}: {reason}"
                 + f"; {f'version {before}' if before else 'what was there before'} is served again" * back,
                 f"`kubectl -n {target.namespace} describe deployment {target.name}`; for a model with new "
-                "code apply infra/kubernetes/serving with the new image",
+                "code apply infra/kubernetes/serving with the new image" + f"; {UNPINNED}" * (not before),
             )
         time.sleep(poll_seconds)
 
@@ -92,10 +109,33 @@ def _served(now: V1Deployment) -> str | None:
 
 
 def _is_complete(now: V1Deployment) -> bool:
-    """Whether the pods of the current template, and no others, are there and ready."""
+    """Whether the pods of the current template, and no others, are there and are or were ready."""
     status = now.status
-    counts = {n or 0 for n in (status.replicas, status.updated_replicas, status.available_replicas)}
-    return (status.observed_generation or 0) >= now.metadata.generation and counts == {now.spec.replicas}
+    if (status.observed_generation or 0) < now.metadata.generation:
+        return False
+    was_complete = any(c.reason == "NewReplicaSetAvailable" for c in status.conditions or ())
+    there = {status.replicas or 0, status.updated_replicas or 0}
+    return there == {now.spec.replicas} and (was_complete or status.available_replicas == now.spec.replicas)
+
+
+def _unready(now: V1Deployment) -> str:
+    """Of a complete rollout: how many of its pods are ready, unless all are, as after the loss of a node."""
+    ready, wanted = now.status.available_replicas or 0, now.spec.replicas
+    return "" if ready >= wanted else f", {ready} of {wanted} pods ready"
+
+
+def _refuse_paused(now: V1Deployment, target: Target) -> None:
+    if now.spec.paused:
+        raise ClusterError(
+            f"rollouts of the Deployment {target} are paused",
+            f"`kubectl -n {target.namespace} rollout resume deployment {target.name}`, then submit again",
+        )
+
+
+def _longest(now: V1Deployment) -> int:
+    """Seconds for a rollout, in which one pod after the other is replaced."""
+    per_pod = now.spec.progress_deadline_seconds
+    return ((now.spec.replicas or 0) + 1) * (600 if per_pod is None else per_pod)
 
 
 def _deadline_passed(now: V1Deployment) -> Any:
@@ -144,11 +184,17 @@ class _Kubernetes:
         return bool(self._call(self.apps.patch_namespaced_deployment, name=self.target.name, body=body))
 
     def reason(self, now: V1Deployment, version: str) -> str:
-        """Why the pods of a version are not ready."""
-        labels = ",".join(f"{name}={value}" for name, value in now.spec.selector.match_labels.items())
-        pods = self._call(self.core.list_namespaced_pod, label_selector=labels).items
-        of_version = [pod for pod in pods if (pod.metadata.annotations or {}).get(SERVED) == version]
-        return next(filter(None, map(_pod_reason, of_version)), "no pod says why")
+        """Why the pods of a version are not ready; it never fails, since the way back comes after it."""
+        try:
+            labels = ",".join(f"{name}={value}" for name, value in now.spec.selector.match_labels.items())
+            pods = self.core.list_namespaced_pod(
+                self.target.namespace, label_selector=labels, _request_timeout=10
+            ).items
+            of_version = [pod for pod in pods if (pod.metadata.annotations or {}).get(SERVED) == version]
+            return next(filter(None, map(_pod_reason, of_version)), "no pod says why")
+        except Exception as error:
+            fault = redacted(f"{type(error).__name__} {getattr(error, 'status', '')}").strip()
+            return f"its pods could not be read ({fault})"
 
     def _call(self, call: Callable[..., Any], **options: Any) -> Any:
         """The answer, or None for a conflict."""
@@ -166,7 +212,7 @@ class _Kubernetes:
                     raise ClusterError(f"Kubernetes has no Deployment {self.target}", MANIFESTS) from None
                 if status in (401, 403):
                     raise ClusterError(
-                        f"Kubernetes does not let this run change the Deployment {self.target}", MANIFESTS
+                        f"Kubernetes does not let this run change the Deployment {self.target}", RIGHTS
                     ) from None
                 if attempt == PATIENCE or 400 <= status < 500:
                     fault = redacted(f"{type(error).__name__} {status or ''}").strip()
@@ -183,10 +229,13 @@ def _pod_reason(pod: V1Pod) -> str:
         ended = status.state.terminated or (status.last_state and status.last_state.terminated)
         waiting = status.state.waiting
         if ended and not status.ready:
-            lines = (ended.message or ended.reason or f"exit code {ended.exit_code}").strip().splitlines()
-            return next((line for line in lines if line.startswith("error: ")), lines[-1]).removeprefix(
-                "error: "
+            lines = (ended.message or "").strip().splitlines()
+            if errors := [line for line in lines if line.startswith("error: ")]:
+                return errors[0].removeprefix("error: ")
+            how = (
+                f"{ended.reason or 'ended'} (exit code {ended.exit_code})"  # as OOMKilled, which no log says
             )
+            return ": ".join([how, *lines[-1:]])
         if waiting:
             return f"{waiting.reason}: {waiting.message}" if waiting.message else str(waiting.reason)
     unmet = [c for c in pod.status.conditions or () if c.status == "False" and c.message]

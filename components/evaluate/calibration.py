@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from components.common.idx import Bytes, Probabilities
-from components.common.report import figure, png
+from components.common.report import figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -56,8 +59,8 @@ def calibration_error(bins: Sequence[Bin]) -> float:
     return distances / sum(each.images for each in bins)
 
 
-def reliability_diagram(found: Sequence[Bin], bins: int) -> bytes:
-    """PNG of accuracy against confidence, and below it the number of images in each of the `bins`."""
+def reliability_diagram(found: Sequence[Bin], bins: int) -> Figure:
+    """Accuracy against confidence, and below it the number of images in each of the `bins`."""
     accuracy = np.array([each.accuracy for each in found])
     intervals = np.array([(each.accuracy_lower, each.accuracy_upper) for each in found])
     drawing = figure(6, 5)
@@ -82,7 +85,7 @@ def reliability_diagram(found: Sequence[Bin], bins: int) -> bytes:
     lower.set_xlim(0, 1)
     lower.set_xlabel("confidence: the probability of the predicted class")
     lower.set_ylabel("test images")
-    return png(drawing)
+    return drawing
 
 
 def wilson_interval(correct: int, count: int) -> tuple[float, float]:

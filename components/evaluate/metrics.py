@@ -3,8 +3,6 @@
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-
 from components.common.idx import Bytes, Probabilities
 from components.evaluate.calibration import calibration_error, reliability, wilson_interval
 
@@ -24,7 +22,7 @@ def measure(
         The flat metrics, and the details: per class `precision`, `recall`, its 95 % interval (None without
         images), `f1` and `images`; the confusion matrix with a row per true class; the bins of `reliability`.
     """
-    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+    from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
 
     predicted = probabilities.argmax(axis=1)
     numbers = range(len(classes))
@@ -35,7 +33,6 @@ def measure(
     correct = int((predicted == labels).sum())
     low, high = wilson_interval(correct, len(labels))
     found = reliability(probabilities, labels, bins)
-    picked = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     metrics = {
         "accuracy": correct / len(labels),
         "accuracy_lower": low,
@@ -43,7 +40,7 @@ def measure(
         "worst_recall": float(recall[present].min()),
         "macro_f1": float(f1[present].mean()),
         "calibration_error": calibration_error(found),
-        "log_loss": float(-np.log(np.maximum(picked, 1e-12)).mean()),
+        "log_loss": float(log_loss(labels, probabilities, labels=numbers)),
     }
     matrix = confusion_matrix(labels, predicted, labels=numbers)
     intervals = [wilson_interval(int(matrix[i, i]), int(support[i])) if present[i] else None for i in numbers]

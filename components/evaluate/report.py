@@ -46,7 +46,7 @@ def write_pictures(
     """Draws confusion matrix, reliability diagram, training curves and the most confident mistakes."""
     drawings = {
         "confusion_matrix.png": _confusion_matrix(np.array(details["confusion_matrix"]), classes),
-        "reliability.png": reliability_diagram([Bin(**each) for each in details["reliability"]], bins),
+        "reliability.png": png(reliability_diagram([Bin(**each) for each in details["reliability"]], bins)),
         "training_curves.png": _training_curves(history),
         "mistakes.png": _mistakes(probabilities, images, labels, classes),
     }

@@ -6,10 +6,9 @@ pictures, is not predicted again: so a batch goes on where it ended, and one tha
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -18,10 +17,10 @@ from typing import TYPE_CHECKING
 
 from components.common.errors import DataError, PipelineError, counted
 from components.common.files import content_key, source_digest
-from components.predict.picture import MAX_BYTES
+from components.predict.picture import MAX_BYTES, TOO_LARGE
 from components.predict.shards import Shard, entries_key, list_pictures, pack, read_listing, unpack
 from components.predict.step import Source, predict_pictures
-from components.predict.table import read_metadata, write_table
+from components.predict.table import read_columns, read_metadata, write_table
 from components.registry.registry import weights_of
 
 if TYPE_CHECKING:
@@ -32,9 +31,12 @@ if TYPE_CHECKING:
     from components.registry.model import LoadedModel
 
 SUCCESS = "_SUCCESS.json"
-"""The summary, written when all shards are there. Readers of Parquet take no name with `_` for data."""
+"""The summary, there only while its parts are, and no others. Readers of Parquet skip names with `_`."""
 KEY = "key"
-"""In the metadata of a shard's file: a digest of the model, of this code, and of the list of its pictures."""
+"""In the metadata of a shard's file: a digest of the model, of this code, and of its pictures."""
+GONE = "it was there when the batch began, and is not any more"
+MOMENTARY = (GONE, TOO_LARGE)
+"""Errors that another try may not have: a file with one is not used again."""
 THREADS = 8
 """Pictures that are read at the same time: most of the time of each is waiting."""
 
@@ -47,6 +49,7 @@ class Plan:
         model: Name of the registered model.
         version: The version that predicts, whoever is champion meanwhile.
         weights: Its digest.
+        images: Where the pictures are; their names are relative to it.
         listing: The object with the list of the pictures.
         pictures: How many there are.
     """
@@ -54,6 +57,7 @@ class Plan:
     model: str
     version: int
     weights: str
+    images: str
     listing: str
     pictures: int
 
@@ -73,11 +77,10 @@ def plan_batch(version: ModelVersion, pictures: Storage, target: Storage) -> Pla
     listing = list_pictures(pictures)
     content = pack(listing)
     name = f"_pictures-{sha256(content).hexdigest()[:16]}.parquet"
-    plan = Plan(version.name, int(version.version), weights_of(version), name, len(listing))
     target.write(name, content)
-    if json.loads(target.read(SUCCESS) or b"{}").get("plan") != asdict(plan):
-        target.remove(SUCCESS)  # from here on, old and new files may lie side by side
-    return plan
+    return Plan(
+        version.name, int(version.version), weights_of(version), pictures.place(""), name, len(listing)
+    )
 
 
 @dataclass(frozen=True)
@@ -87,18 +90,20 @@ class Part:
     Args:
         name: Its name.
         pictures: Its number of pictures.
+        unreadable: How many of them cannot be read.
         seconds: What reading and predicting them took; None if the file was there already.
     """
 
     name: str
     pictures: int
+    unreadable: int
     seconds: float | None = None
 
     @property
     def line(self) -> str:
         """The result in a line."""
         how = "was there already" if self.seconds is None else f"{self.seconds:.0f} s without the start"
-        return f"{counted(self.pictures, 'picture')}, {how}: {self.name}"
+        return f"{counted(self.pictures, 'picture')}, {self.unreadable:,} unreadable, {how}: {self.name}"
 
 
 def predict_shard(
@@ -119,11 +124,14 @@ def predict_shard(
     """
     listing, rows = read_listing(target, plan.listing), shard.rows(plan.pictures)
     code = source_digest(Path(__file__).parent)
-    key = content_key([plan.model, plan.version, plan.weights, code, entries_key(unpack(listing, rows))])
+    entries = entries_key(unpack(listing, rows))
+    key = content_key([plan.model, plan.version, plan.weights, plan.images, code, entries])
     name = f"part-{shard.number:05}-{key[:16]}.parquet"
     content = target.read(name)
     if content and read_metadata(content).get(KEY) == key:
-        return Part(name, len(rows))
+        errors = [row["error"] for row in read_columns(content, "error") if row["error"]]
+        if not any(error in MOMENTARY for error in errors):
+            return Part(name, len(rows), len(errors))
     model = load()
     if weights_of(model.version) != plan.weights:
         raise PipelineError(
@@ -133,9 +141,11 @@ def predict_shard(
     sources = (Source(entry.name, partial(_read, pictures, entry)) for entry in unpack(listing, rows))
     with TemporaryDirectory() as folder:
         path = Path(folder) / "part.parquet"
-        write_table(path, model, predict_pictures(model, sources, THREADS), {KEY: key})
+        metadata = {KEY: key, "images": plan.images}
+        counts = write_table(path, model, predict_pictures(model, sources, THREADS), metadata)
+        target.remove(SUCCESS)  # from here on, old and new files may lie side by side
         target.write(name, path.read_bytes())
-    return Part(name, len(rows), time.monotonic() - began)
+    return Part(name, *counts, time.monotonic() - began)
 
 
 def _read(pictures: Storage, entry: Entry) -> bytes:
@@ -143,5 +153,5 @@ def _read(pictures: Storage, entry: Entry) -> bytes:
         raise DataError(f"more than {MAX_BYTES >> 20} MiB")
     content = pictures.read(entry.name)
     if content is None:
-        raise DataError("it was there when the batch began, and is not any more")
+        raise DataError(GONE)
     return content

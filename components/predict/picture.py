@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 50 << 20
 """Larger files are refused."""
+TOO_LARGE = "too large for the memory"
 MAX_PIXELS = 50_000_000
 """Pictures with more are refused; the largest photographs of most phones have as many."""
 LARGE = 16_000_000
@@ -101,7 +102,7 @@ def read_picture(content: bytes) -> Image:
     except UnidentifiedImageError:
         raise DataError("no picture, or of an unknown format", _HINT) from None
     except MemoryError:
-        raise DataError("too large for the memory", "make it smaller") from None
+        raise DataError(TOO_LARGE, "make it smaller") from None
     except Exception as error:  # a decoder fails in many ways on damaged data
         raise DataError(f"damaged: {first_line(error)}", _HINT) from None
 

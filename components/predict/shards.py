@@ -69,7 +69,8 @@ def list_pictures(pictures: Storage) -> pa.Table:
     import pyarrow as pa
 
     schema = pa.schema([("name", pa.string()), ("size", pa.int64()), ("version", pa.string())])
-    entries = (entry for entry in pictures.entries() if not entry.name.endswith("/"))  # a console's folders
+    # A console makes a folder as an empty object: its name is empty, or ends with a slash.
+    entries = (entry for entry in pictures.entries() if entry.name and not entry.name.endswith("/"))
     batches = []
     while rows := list(islice(entries, ROWS)):
         batches.append(pa.RecordBatch.from_pylist([row._asdict() for row in rows], schema=schema))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from components.common.errors import DataError, StorageError, first_line
-from components.predict.picture import MAX_BYTES, date_taken, read_picture, to_input
+from components.predict.picture import MAX_BYTES, TOO_LARGE, date_taken, read_picture, to_input
 
 if TYPE_CHECKING:
     from components.common.idx import Bytes, Probabilities
@@ -116,6 +116,8 @@ def _prepare(source: Source, height: int, width: int) -> Prediction:
         return Prediction(source.file, error=str(error))
     except OSError as error:
         return Prediction(source.file, error=f"cannot be read: {error.strerror or error}")
+    except MemoryError:
+        return Prediction(source.file, error=TOO_LARGE)
     except Exception as error:  # libraries fail in many ways on damaged data; the other pictures are fine
         return Prediction(source.file, error=f"cannot be read: {first_line(error)}")
 

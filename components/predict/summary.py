@@ -34,7 +34,7 @@ def finish_batch(
     not_sure_below: float,
     html: Path,
 ) -> str:
-    """Counts the predictions, writes summary, trend and report, and removes the files of earlier batches.
+    """Counts the predictions, writes report and trend, removes earlier batches' files, writes the summary.
 
     Args:
         plan: The plan of the batch.
@@ -84,10 +84,10 @@ def finish_batch(
         "classes": {name: counts[name] for name in classes},
         "parts": list(parts),
     }
-    target.write(SUCCESS, json.dumps(summary, indent=2).encode())
     for name in target.names():
         if OURS.fullmatch(name) and name not in (*parts, plan.listing):
             target.remove(name)
+    target.write(SUCCESS, json.dumps(summary, indent=2).encode())
     return (
         f"{counted(plan.pictures, 'picture')}, {unreadable:,} unreadable, by version {plan.version}: "
         f"{target.place(SUCCESS)}"

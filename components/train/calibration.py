@@ -37,13 +37,18 @@ def calibrate(model: keras.Model, images: Bytes, labels: Bytes) -> dict[str, flo
     """
     probabilities = predict(model, images, BATCH)
     temperature = fit_temperature(probabilities, labels, confidence_loss)
-    layer = next(layer for layer in reversed(model.layers) if getattr(layer, "kernel", None) is not None)
+    layer = logits_layer(model)
     layer.set_weights([weight / np.float32(temperature) for weight in layer.get_weights()])
     return {
         "temperature": temperature,
         "log_loss": log_loss(at_temperature(probabilities, temperature), labels),
         "log_loss_before": log_loss(probabilities, labels),
     }
+
+
+def logits_layer(model: keras.Model) -> keras.layers.Layer:
+    """The last layer that has weights."""
+    return next(layer for layer in reversed(model.layers) if getattr(layer, "kernel", None) is not None)
 
 
 def fit_temperature(probabilities: Probabilities, labels: Bytes, loss: Loss) -> float:
@@ -82,5 +87,6 @@ def confidence_loss(probabilities: Probabilities, labels: Bytes) -> float:
 
 def log_loss(probabilities: Probabilities, labels: Bytes) -> float:
     """The mean log loss of all classes."""
-    picked = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    return float(-np.log(np.maximum(picked, 1e-12)).mean())
+    from sklearn import metrics
+
+    return float(metrics.log_loss(labels, probabilities, labels=range(probabilities.shape[1])))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import sys
-from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -22,9 +22,14 @@ SETTINGS = {
     "client.showErrorDetails": "none",
     "client.toolbarMode": "minimal",
     "logger.hideWelcomeMessage": "true",  # to print it, Streamlit would ask a web site for the address
+    "server.baseUrlPath": "",  # this and TLS would make another address than the one that is printed
+    "server.enableCORS": "true",
+    "server.enableXsrfProtection": "true",
     "server.fileWatcherType": "none",
     "server.headless": "true",
     "server.maxUploadSize": "200",
+    "server.sslCertFile": "",
+    "server.sslKeyFile": "",
     "theme.light.primaryColor": "#4f46e5",
     "theme.dark.primaryColor": "#818cf8",
 }
@@ -68,7 +73,18 @@ def free_port(host: str, port: int | None) -> int:
         PipelineError: It is taken, or the host is not one of this machine.
     """
     for candidate in (port,) if port else range(PORT, PORT + PORTS_TRIED):
-        with suppress(OSError), socket.create_server((host, candidate)):
-            return candidate
+        try:
+            with socket.create_server((host, candidate)):
+                return candidate
+        except OSError as error:
+            taken = error.errno in (errno.EADDRINUSE, errno.EACCES)
+            reason = str(error.strerror).partition(" (while")[0]
+            if error.errno != errno.EADDRINUSE:
+                break
     asked = f"port {port}" if port else f"the ports {PORT} to {PORT + PORTS_TRIED - 1}"
-    raise PipelineError(f"{asked} of {host} cannot be used", "name another one: `fashion app --port PORT`")
+    raise PipelineError(
+        f"{asked} of {host} cannot be used: {reason}",
+        "name another one: `fashion app --port PORT`"
+        if taken
+        else "name an IPv4 address of this machine: `fashion app --host ADDRESS`",
+    )

@@ -27,13 +27,9 @@ from pipeline.kubeflow.definition.resources import (
 EXPERIMENT = "fashion-mnist"
 CPU, MEMORY = r"(\d*\.)?\d+m?", r"\d+([EPTGMK]i?)?"
 """Those quantities of Kubernetes that KFP accepts."""
-TRAINING_OPTIONS = {
-    "--sweep": "candidates",
-    "--gpu": "gpus",
-    "--accelerator": "accelerator",
-    "--deploy": "deployment",
-}
-"""Options that a batch refuses, and their parameters."""
+TRAINING_OPTIONS = ("--sweep", "--gpu", "--accelerator", "--deploy")
+BATCH_OPTIONS = ("--to", "--shards", "--parallelism")
+"""Options that a batch refuses, and options that belong to a batch."""
 GPUS = click.IntRange(0, 1024)
 Command = TypeVar("Command", bound=Callable[..., Any])
 Option = Callable[[Command], Command]
@@ -184,17 +180,26 @@ def batch_of(options: dict[str, Any]) -> Batch | None:
     """
     images, predictions, shards = (options.pop(name) for name in ("batch", "to", "shards"))
     if images is None:
-        if predictions is not None or shards is not None:
-            raise click.UsageError("--to and --shards belong to --batch")
+        if given := _given(BATCH_OPTIONS):
+            raise click.UsageError(f"{given} cannot be given without --batch")
         return None
     if predictions is None:
         raise click.UsageError("--batch needs --to, where the predictions go")
-    given = click.get_current_context().get_parameter_source
-    others = [flag for flag, name in TRAINING_OPTIONS.items() if given(name) == ParameterSource.COMMANDLINE]
-    if others:
-        raise click.UsageError(f"{' and '.join(others)} cannot be given with --batch, which trains nothing")
+    if given := _given(TRAINING_OPTIONS):
+        raise click.UsageError(f"{given} cannot be given with --batch, which trains nothing")
     options["gpus"] = 0
     return Batch(images, predictions, shards or 2)
+
+
+def _given(flags: Sequence[str]) -> str:
+    """Those of the options that the command line has, joined by "and"."""
+    context = click.get_current_context()
+    return " and ".join(
+        option.opts[0]
+        for option in context.command.params
+        if option.opts[0] in flags
+        and context.get_parameter_source(option.name or "") == ParameterSource.COMMANDLINE
+    )
 
 
 def cluster_of(options: dict[str, Any]) -> Cluster:

@@ -59,17 +59,12 @@ class ImageModel:
     """
 
     def __init__(self, model: LoadedModel) -> None:
-        """Compiles the network for any number of images, and predicts one: the first request is fast then."""
-        import tensorflow as tf
+        """Predicts an image, for which the network is compiled: the first request is fast then."""
         from mlflow.models import Model
 
-        network = model.network
         self.metadata = Model()
         self.image_size = model.image_size
-        self._call = tf.function(
-            lambda images: network(images, training=False),
-            input_signature=[tf.TensorSpec((None, *self.image_size), tf.uint8)],
-        )
+        self._call = model.predict
         self.predict(np.zeros((1, *self.image_size), int))
 
     def predict(self, data: Any) -> Probabilities:

@@ -1,58 +1,18 @@
 """The app as people use it: a real server, a real browser, a real registry."""
 
+import csv
 import io
-import os
-import shutil
-import signal
-import subprocess
 import zipfile
-from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-from components.common import idx
-from tests.support.ports import free_port, wait_for_http
-from tests.support.project import MODEL, Project, environment_of
+from tests.support.project import MODEL, Project
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FIELD = '[data-testid="stFileUploader"] input[type="file"]'
-PHONE = {"width": 390, "height": 844}
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not BROWSER, reason="no Chromium here (Debian: apt install chromium)"),
-]
-
-SECOND_VERSION = f"""
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from components.common.files import file_digest
-from components.common.saved_model import save_model, weights_digest
-from components.registry.model import load_version
-from components.registry.registry import FILE_TAG, WEIGHTS_TAG
-from pipeline.params import load
-from pipeline.registry.versions import open_registry
-
-registry = open_registry(Path.cwd(), "{MODEL}")
-client, first = registry.client, registry.read().versions[1]
-network = load_version(client, first, load(Path("params.yaml")).data.classes).network
-network.set_weights([weights * 1.001 for weights in network.get_weights()])
-experiment = client.create_experiment("second", artifact_location=str(Path("mlruns/second").absolute()))
-run_id = client.create_run(experiment).info.run_id
-logged = client.create_logged_model(experiment, name="model", source_run_id=run_id)
-with TemporaryDirectory() as folder:
-    file = Path(folder) / "data" / "model.keras"
-    file.parent.mkdir()
-    save_model(network, file)
-    client.log_model_artifacts(logged.model_id, folder)
-    own = {{WEIGHTS_TAG: weights_digest(network), FILE_TAG: file_digest(file, "sha256")}}
-registry.create_version(f"models:/{{logged.model_id}}", run_id, logged.model_id, dict(first.tags) | own)
-"""
-
+pytestmark = pytest.mark.slow
 
 NO_VERSIONS = f"""
 from pathlib import Path
@@ -61,73 +21,6 @@ registry = open_registry(Path.cwd(), "{MODEL}")
 for version in registry.read().versions.values():
     registry.delete(version)
 """
-
-
-@pytest.fixture(scope="module")
-def copy(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A copy of the trained project with a second version, of other weights, which is no champion."""
-    root = tmp_path_factory.mktemp("app") / "project"
-    shutil.copytree(trained.root, root, ignore=shutil.ignore_patterns("__pycache__", "site"))
-    project = Project(root, environment_of(root))
-    project.run("python", "-c", SECOND_VERSION)
-    return project
-
-
-@pytest.fixture(scope="module")
-def app(copy: Project) -> Iterator[str]:
-    """The app as `make app` starts it."""
-    port = free_port()
-    process = subprocess.Popen(
-        ["fashion", "app", "--port", str(port)],
-        cwd=copy.root,
-        env=copy.environment,
-        stdout=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        wait_for_http(f"http://127.0.0.1:{port}", process)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=BROWSER,
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
-        expect.set_options(timeout=60_000)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
-def page(browser: Browser, app: str) -> Iterator[Page]:
-    """A page on a phone's screen. It fails if anything is asked of another server."""
-    page = browser.new_page(viewport=PHONE)
-    page.set_default_timeout(60_000)
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    yield page
-    own = (app, app.replace("http", "ws"), "data:", "blob:")
-    assert [url for url in asked if not url.startswith(own)] == []
-
-
-@pytest.fixture(scope="module")
-def trouser(subset: Path) -> bytes:
-    """A test image, large and dark on white, as PNG."""
-    images, labels = idx.read_split(subset, "test")
-    image = images[np.flatnonzero(labels == 1)[0]]
-    return png(Image.fromarray(255 - image).resize((280, 280), Image.Resampling.BICUBIC))
-
-
-def png(picture: Image.Image) -> bytes:
-    file = io.BytesIO()
-    picture.save(file, "PNG")
-    return file.getvalue()
 
 
 def upload(page: Page, name: str, content: bytes) -> None:
@@ -185,6 +78,15 @@ def test_a_picture_is_pasted_by_keyboard(browser: Browser, app: str, trouser: by
         expect(page.locator(".verdict")).to_have_text("Trouser")
 
 
+def test_a_picture_is_taken_with_the_camera(page: Page, app: str):
+    page.goto(app)
+    page.get_by_role("radio", name="Camera").click()
+    page.get_by_role("button", name="Take photo").click()
+
+    expect(page.locator(".verdict")).to_be_visible()
+    expect(page.get_by_alt_text("What the model sees")).to_be_visible()
+
+
 def test_a_test_image_is_chosen_by_keyboard_alone(page: Page, app: str):
     page.goto(app)
     page.get_by_role("radio", name="Upload or paste").focus()
@@ -229,8 +131,8 @@ def test_the_datas_page_counts_the_images(page: Page, app: str):
 def test_a_zip_file_of_pictures_becomes_a_trend(page: Page, app: str, trouser: bytes):
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
-        for month in (1, 1, 3):
-            archive.writestr(zipfile.ZipInfo(f"{month}.png", (2026, month, 7, 0, 0, 0)), trouser)
+        for number, month in enumerate((1, 1, 3)):
+            archive.writestr(zipfile.ZipInfo(f"{number}.png", (2026, month, 7, 0, 0, 0)), trouser)
         archive.writestr("notes.png", b"no picture")
     page.goto(f"{app}/trends")
     upload(page, "street.zip", file.getvalue())
@@ -240,13 +142,20 @@ def test_a_zip_file_of_pictures_becomes_a_trend(page: Page, app: str, trouser: b
     expect(page.get_by_text("1 of 4 files could not be read")).to_be_visible()
     expect(page.get_by_role("heading", name="Over time")).to_be_visible()
     assert fits(page)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Predictions (CSV)").click()
+    rows = list(csv.DictReader(download.value.path().open(newline="")))
+    assert [row["file"] for row in rows] == ["0.png", "1.png", "2.png"]
+    assert {row["class"] for row in rows} == {"Trouser"}
+    assert all(row["class_3"] for row in rows)
 
 
 def test_a_zip_file_that_is_none_is_named(page: Page, app: str):
     page.goto(f"{app}/trends")
     upload(page, "street.zip", b"no zip file")
 
-    expect(page.get_by_role("alert")).to_contain_text("street.zip: not a zip file")
+    expect(page.get_by_role("alert")).to_contain_text("1 of 1 files could not be read")
+    expect(page.get_by_text("Which files, and why")).to_be_visible()
 
 
 def test_another_champion_is_shown_without_a_restart_and_none_is_an_error(

@@ -29,9 +29,13 @@ def test_each_request_is_an_answer_or_a_fault():
     assert load.summary()["requests"] == len(server.calls) == 10
     assert load.faults == {"status 503": 3}
     assert load.versions == {"1": 1, "2": 6}
-    assert (gone.seconds, gone.faults.total()) == ([], 4)
+    assert (gone.summary()["requests"], gone.summary()["p50_ms"], gone.faults.total()) == (4, None, 4)
 
 
-@pytest.mark.parametrize(("percent", "seconds"), [(0, 1), (50, 51), (99, 100), (100, 100)])
-def test_the_percentiles_are_of_all_answers(percent: int, seconds: float):
-    assert Load(seconds=[float(n) for n in range(100, 0, -1)]).percentile(percent) == seconds
+@pytest.mark.parametrize(
+    ("count", "percent", "milliseconds"),
+    [(100, 0, 1000), (100, 50, 51_000), (100, 99, 100_000), (99, 99, None), (20, 50, 11_000), (0, 50, None)],
+)
+def test_the_percentiles_are_of_all_answers(count: int, percent: int, milliseconds: float | None):
+    """Of fewer than 100 answers nobody can say within which time 99 % come."""
+    assert Load(seconds=[float(n) for n in range(count, 0, -1)]).percentile_ms(percent) == milliseconds

@@ -17,6 +17,8 @@ pytest_plugins = ("tests.e2e.cluster",)
 pytestmark = pytest.mark.e2e
 CLIENTS = "default"
 """A namespace whose pods ask the server."""
+RUNNER = f"system:serviceaccount:{NAMESPACE}:fashion-runner"
+SECRET = {"secretRef": {"name": "fashion-storage"}}
 FIRST = (*QUICK, *LOW, "--param", f"seed={NOW % 10**9 + 20}")
 SECOND = (*FIRST, "--param", "epochs=3", "--deploy")
 
@@ -27,7 +29,7 @@ def serving(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Itera
     assert cluster.submit(*FIRST).code == 0
     folder = tmp_path_factory.mktemp("manifests") / "serving"
     shutil.copytree(ROOT / "infra" / "kubernetes" / "serving", folder)
-    settings = folder / "settings.env"
+    settings = folder / "shared" / "settings.env"
     settings.write_text(settings.read_text().replace("model=fashion-mnist", f"model={MODEL}"))
     manifests = kubectl("kustomize", str(folder))
     manifests = manifests.replace("fashion-pipeline:unset", cluster.environment["FASHION_IMAGE"])
@@ -84,8 +86,7 @@ def served() -> str | None:
 
 
 def may(verb: str, what: str, namespace: str) -> bool:
-    account = f"system:serviceaccount:{NAMESPACE}:fashion-runner"
-    command = ["kubectl", "-n", namespace, "auth", "can-i", verb, what, "--as", account]
+    command = ["kubectl", "-n", namespace, "auth", "can-i", verb, what, "--as", RUNNER]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() == "yes"
 
 
@@ -94,6 +95,30 @@ def test_the_run_may_change_this_one_deployment(serving: None):
     assert may("list", "pods", "fashion")
     refused = [("patch", "deployments/mlflow"), ("delete", "deployments/serving"), ("get", "secrets")]
     assert not [each for each in (*refused, ("create", "pods")) if may(*each, "fashion")]
+
+
+@pytest.mark.parametrize(
+    ("patch", "denied"),
+    [
+        ({"template": {"metadata": {"annotations": {SERVED: "1"}}}}, ""),
+        ({"template": {"metadata": {"annotations": {SERVED: None}}}}, ""),
+        ({"template": {"metadata": {"annotations": {SERVED: "latest"}}}}, "to a number"),
+        ({"template": {"metadata": {"annotations": {"other": "1"}}}}, "of its pods only"),
+        ({"template": {"metadata": {"labels": {"other": "1"}}}}, "of its pods only"),
+        ({"template": {"spec": {"containers": [{"name": "serving", "image": "other"}]}}}, "of its pods only"),
+        (
+            {"template": {"spec": {"containers": [{"name": "serving", "envFrom": [SECRET]}]}}},
+            "of its pods only",
+        ),
+        ({"replicas": 0}, "nothing else"),
+    ],
+)
+def test_of_that_the_version_alone(serving: None, patch: dict[str, Any], denied: str):
+    options = ("patch", "deployment", "serving", "--dry-run=server", "--as", RUNNER)
+    command = ["kubectl", "-n", "fashion", *options, "-p", json.dumps({"spec": patch})]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (result.returncode == 0) == (not denied), result.stderr
+    assert denied in result.stderr
 
 
 def test_a_new_champion_is_rolled_out_and_no_request_fails(cluster: Cluster, serving: None):

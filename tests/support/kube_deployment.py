@@ -26,7 +26,8 @@ class DeploymentServer(JsonServer):
         self.annotations: dict[str, str] = {}
         self.template = {SERVED: served} if served else {}
         self.generation = self.observed = self.resource_version = 1
-        self.updated = 2
+        self.updated = self.available = 2
+        self.paused, self.deadline_seconds = False, 300
         self.conditions = [condition("NewReplicaSetAvailable", 0)]
         self.history: list[str | None] = [served]
         self.deploys: list[str] = []
@@ -82,6 +83,8 @@ class DeploymentServer(JsonServer):
             },
             "spec": {
                 "replicas": 2,
+                "paused": self.paused,
+                "progressDeadlineSeconds": self.deadline_seconds,
                 "selector": {"matchLabels": {"app": "serving"}},
                 "template": {"metadata": {"annotations": self.template}, "spec": {"containers": []}},
             },
@@ -89,7 +92,7 @@ class DeploymentServer(JsonServer):
                 "observedGeneration": self.observed,
                 "replicas": 2 if self.updated == 2 else 3,
                 "updatedReplicas": self.updated,
-                "availableReplicas": 2,
+                "availableReplicas": self.available,
                 "conditions": self.conditions,
             },
         }
@@ -118,9 +121,9 @@ def condition(reason: str, second: int) -> dict[str, str]:
     return {"type": "Progressing", "status": status, "reason": reason, "lastUpdateTime": time}
 
 
-def ended(message: str) -> dict[str, Any]:
+def ended(message: str, reason: str = "Error", code: int = 1) -> dict[str, Any]:
     """A container that ends again and again."""
-    terminated = {"exitCode": 1, "reason": "Error", "message": message}
+    terminated = {"exitCode": code, "reason": reason, "message": message}
     return {
         "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}},
         "lastState": {"terminated": terminated},

@@ -7,8 +7,11 @@ import numpy as np
 from mlflow.entities.model_registry import ModelVersion, ModelVersionTag
 from PIL import Image
 
+from components.predict.picture import read_picture, to_input
 from components.registry.model import LoadedModel
 
+SQUARE = np.zeros((28, 28), np.uint8)
+SQUARE[4:24, 4:24] = 200
 CLASSES = ("T-shirt/top", "Trouser", "Bag")
 
 
@@ -35,6 +38,16 @@ def images(count: int) -> "np.ndarray[Any, np.dtype[np.uint8]]":
 
 def png(image: Any) -> bytes:
     """An image as a PNG file, which loses nothing."""
+    return saved(Image.fromarray(image))
+
+
+def saved(picture: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
+    """A picture as a file of a kind."""
     file = io.BytesIO()
-    Image.fromarray(image).save(file, "PNG")
+    picture.save(file, kind, **options)
     return file.getvalue()
+
+
+def seen(content: bytes) -> "np.ndarray[Any, np.dtype[np.uint8]]":
+    """What the network gets of a picture."""
+    return to_input(read_picture(content), 28, 28)

@@ -91,7 +91,10 @@ class Batch:
         for url in (self.images, self.predictions):
             if not re.fullmatch(BUCKET_URL, url):
                 raise ParameterError(f"{url!r} is not s3://BUCKET/PREFIX", "for example s3://shop/images/")
-        images, predictions = (f"{url.rstrip('/')}/" for url in (self.images, self.predictions))
+        images, predictions = (
+            re.sub("^(s3://[^/]+)/+", r"\1/", url).rstrip("/") + "/"
+            for url in (self.images, self.predictions)
+        )  # as `open_storage` takes them
         if images.startswith(predictions) or predictions.startswith(images):
             raise ParameterError(
                 f"of {images} and {predictions}, one lies inside the other",

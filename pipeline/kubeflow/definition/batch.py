@@ -1,4 +1,4 @@
-"""The third pipeline, `batch`: the champion predicts pictures in shards, a pod for each."""
+"""The pipeline `batch`: the champion predicts pictures in shards, a pod for each."""
 
 # KFP reads the annotations (so they are no strings), and knows typing.List, not list.
 from typing import Any, List

@@ -1,4 +1,4 @@
-"""The two pipelines: `train`, and `sweep`, which trains several candidates and takes the best."""
+"""The pipelines `train`, and `sweep`, which trains several candidates and takes the best."""
 
 # KFP reads the annotations (so they are no strings), and knows typing.List, not list.
 from typing import Any, List

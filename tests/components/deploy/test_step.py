@@ -74,7 +74,12 @@ def test_nothing_is_done_if_the_champion_is_served(registry: Registry):
             ended("a warning\nerror: model.keras has the SHA-256 12…\nwhat to do: run it"),
             "model.keras has the SHA-256 12…",
         ),
-        (ended("killed"), "killed"),
+        (ended("a warning\nkilled"), "Error (exit code 1): killed"),
+        (
+            ended("I tensorflow/core: optimized", "OOMKilled", 137),
+            "OOMKilled (exit code 137): I tensorflow/core: optimized",
+        ),
+        (ended("\n"), "Error (exit code 1)"),
         (
             {"state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}},
             "ImagePullBackOff: no such image",
@@ -89,6 +94,7 @@ def test_a_version_that_does_not_get_ready_is_rolled_back(
     with pytest.raises(ClusterError, match="version 3 did not get ready in fashion/serving: ") as raised:
         roll(registry, server)
     assert f": {text}; " in str(raised.value)
+    assert ("`fashion rollback`" in raised.value.hint) == (served is None)  # whose new pods take the champion
     assert patches(server) == ["3", served]
     assert server.template == ({SERVED: served} if served else {})
 
@@ -116,7 +122,7 @@ def test_a_step_that_was_killed_goes_on(registry: Registry, broken: tuple[str, .
 def test_a_version_that_is_its_own_predecessor_is_not_patched_in_again(registry: Registry):
     server = DeploymentServer("3", ("3",), ended("killed"))
     server.updated, server.annotations = 1, {PREVIOUS: "3"}
-    with pytest.raises(ClusterError, match=r"killed$"):
+    with pytest.raises(ClusterError, match=r"Error \(exit code 1\): killed$"):
         roll(registry, server)
     assert patches(server) == []
 
@@ -154,19 +160,60 @@ def test_an_api_server_that_is_away_for_a_moment_is_waited_for(registry: Registr
 
 
 @pytest.mark.parametrize(
-    ("path", "status", "times", "text"),
+    ("status", "times", "text", "hint"),
     [
-        (DEPLOYMENT, 404, 1, "has no Deployment fashion/serving"),
-        (DEPLOYMENT, 403, 1, "does not let this run change the Deployment"),
-        (DEPLOYMENT, 500, step.PATIENCE, "does not answer"),
-        (PODS, 403, 1, "does not let this run change"),
+        (404, 1, "has no Deployment fashion/serving", "infra/kubernetes/serving"),
+        (403, 1, "does not let this run change the Deployment", "--service-account fashion-runner"),
+        (500, step.PATIENCE, "does not answer", "again"),
     ],
 )
-def test_what_kubernetes_refuses_is_named(registry: Registry, path: str, status: int, times: int, text: str):
+def test_what_kubernetes_refuses_is_named(registry: Registry, status: int, times: int, text: str, hint: str):
     server = DeploymentServer("1", ("3",))
-    server.faults = [Fault(path, status, "{}", times=times)]
-    with pytest.raises(ClusterError, match=text):
+    server.faults = [Fault(DEPLOYMENT, status, "{}", times=times)]
+    with pytest.raises(ClusterError, match=text) as raised:
         roll(registry, server)
+    assert hint in raised.value.hint
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "text"),
+    [(403, "{}", "ApiException 403"), (500, "{}", "500"), (200, "[", "could not be read")],
+)
+def test_it_is_rolled_back_though_its_pods_cannot_be_read(
+    registry: Registry, status: int, body: str, text: str
+):
+    server = DeploymentServer("1", ("3",))
+    server.faults = [Fault(PODS, status, body)]
+    with pytest.raises(ClusterError, match="version 1 is served again") as raised:
+        roll(registry, server)
+    assert text in str(raised.value)
+    assert patches(server) == ["3", "1"]
+
+
+def test_a_rollout_without_end_has_a_deadline_of_its_own(registry: Registry):
+    server = DeploymentServer("1")
+    server.deadline_seconds = server.available = 0  # and Kubernetes does not report its own
+    with pytest.raises(
+        ClusterError, match="did not get ready in fashion/serving: no pod says why; version 1 is"
+    ):
+        roll(registry, server)
+    assert patches(server) == ["3", "1"]
+
+
+def test_a_pod_that_was_lost_after_the_rollout_is_not_waited_for(registry: Registry):
+    server = DeploymentServer("3")
+    server.available = 1
+    assert roll(registry, server) == "fashion/serving serves version 3 already, 1 of 2 pods ready"
+    assert patches(server) == []
+
+
+def test_a_paused_deployment_is_refused(registry: Registry):
+    server = DeploymentServer("1")
+    server.paused = True
+    with pytest.raises(ClusterError, match="are paused") as raised:
+        roll(registry, server)
+    assert "rollout resume deployment serving" in raised.value.hint
+    assert patches(server) == []
 
 
 def test_outside_of_a_cluster_it_says_so(registry: Registry, monkeypatch: pytest.MonkeyPatch):

@@ -1,5 +1,7 @@
 """Calibration, against hand-made data and published examples."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -49,7 +51,14 @@ def test_the_diagram_shows_the_bins():
     labels = np.array([1, 1, 0, 1, 1], np.uint8)
     found = reliability(probabilities_of([0.6, 0.7, 0.61, 1.0, 0.901]), labels, 10)
 
-    picture = reliability_diagram(found, 10)
+    axes: list[Any] = reliability_diagram(found, 10).axes
+    upper, lower = axes
 
-    assert picture.startswith(b"\x89PNG")
-    assert reliability_diagram(found, 10) == picture != reliability_diagram(found[1:], 10)
+    points = [line for line in upper.lines if line.get_marker() == "o"]
+    assert [line.get_xydata().tolist() for line in points] == [[[b.confidence, b.accuracy] for b in found]]
+    assert [(bar.get_x() + bar.get_width() / 2, bar.get_height()) for bar in lower.patches] == [
+        pytest.approx(place) for place in [(0.55, 1), (0.65, 2), (0.95, 2)]
+    ]
+    intervals = [(b.accuracy_lower, b.accuracy_upper) for b in found]
+    drawn = upper.collections[0].get_segments()
+    assert [(segment[0][1], segment[1][1]) for segment in drawn] == [pytest.approx(i) for i in intervals]

@@ -4,6 +4,7 @@ import json
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from unittest.mock import Mock
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.common.errors import PipelineError, StorageError
-from components.common.storage import Storage, open_storage
+from components.common.storage import FolderStorage, Storage, open_storage
 from components.predict import batch
 from components.predict.batch import SUCCESS, Part, plan_batch, predict_shard
 from components.predict.shards import parse_shard, shard_names
@@ -65,7 +66,7 @@ def test_each_picture_is_predicted_once_and_the_summary_counts_them(stores: Stor
     )
     assert set(read["version"].to_pylist()) == {3}
     summary = json.loads(stores[1].read(SUCCESS) or b"")
-    assert summary["plan"]["version"] == 3
+    assert (summary["plan"]["version"], summary["plan"]["images"]) == (3, stores[0].place(""))
     assert (summary["plan"]["pictures"], summary["unreadable"]) == (8, 1)
     assert summary["classes"] == {name: expected.count(name) for name in CLASSES}
     assert summary["parts"] == [part.name for part in parts]
@@ -103,8 +104,6 @@ def test_a_changed_picture_changes_its_shard_alone(stores: Stores):
     before = run_batch(*stores)
     stores[0].write("3.png", png(PICTURES[0]))
 
-    plan_batch(MODEL.version, *stores)
-    assert stores[1].read(SUCCESS) is None
     after = run_batch(*stores)
 
     assert [part.seconds is None for part in after] == [True, False, True]
@@ -113,17 +112,88 @@ def test_a_changed_picture_changes_its_shard_alone(stores: Stores):
     assert stores[1].read(SUCCESS)
 
 
-def test_another_model_and_another_number_of_shards_leave_nothing_of_the_first(
-    stores: Stores,
-):
+def test_another_model_and_number_of_shards_leave_nothing_of_the_first(stores: Stores):
     run_batch(*stores)
     stores[1].write("part-of-somebody-else.parquet", b"")
+    stores[1].write(SUCCESS, b"[]")
 
     parts = run_batch(*stores, OTHER, shards=2)
 
     assert [part.seconds is None for part in parts] == [False, False]
     ours = [name for name in stores[1].names() if not name.startswith("_")]
     assert ours == [*(part.name for part in parts), "part-of-somebody-else.parquet"]
+
+
+class Watched(FolderStorage):
+    """A folder; whenever it changes, a summary there names all parts that are there."""
+
+    def write(self, name: str, content: bytes) -> None:
+        super().write(name, content)
+        self.check()
+
+    def remove(self, name: str) -> None:
+        super().remove(name)
+        self.check()
+
+    def check(self) -> None:
+        if summary := self.read(SUCCESS):
+            assert json.loads(summary)["parts"] == self.names("part-")
+
+
+@pytest.mark.parametrize("change", ["shards", "code", "model", "picture", "place"])
+def test_at_no_moment_are_there_a_summary_and_other_files(
+    change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    pictures, other = FolderStorage(tmp_path / "images"), FolderStorage(tmp_path / "other")
+    for number, image in enumerate(PICTURES):
+        for each in (pictures, other):
+            each.write(f"{number}.png", png(image))
+    target = Watched(tmp_path / "predictions")
+    before = {part.name for part in run_batch(pictures, target)}
+    if change == "code":
+        monkeypatch.setattr(batch, "source_digest", lambda *_: "another")
+    elif change == "picture":
+        pictures.write("3.png", png(PICTURES[0]))
+    images = other if change == "place" else pictures
+    model, shards = OTHER if change == "model" else MODEL, 2 if change == "shards" else 3
+
+    after = [part.name for part in run_batch(images, target, model, shards)]
+
+    assert set(after) != before
+    assert json.loads(target.read(SUCCESS) or b"")["parts"] == after
+    assert read_all(target)["file"].to_pylist() == [f"{number}.png" for number in range(7)]
+
+
+def test_a_shard_that_ends_after_another_batch_has_ended_removes_its_summary(tmp_path: Path):
+    pictures, target = FolderStorage(tmp_path / "images"), Watched(tmp_path / "predictions")
+    pictures.write("0.png", png(PICTURES[0]))
+    plan = plan_batch(OTHER.version, pictures, target)
+
+    def slow() -> LoadedModel:
+        run_batch(pictures, target)
+        return OTHER
+
+    predict_shard(plan, parse_shard("1/1"), pictures, target, slow)
+
+    assert target.read(SUCCESS) is None
+
+
+def test_an_error_of_the_moment_is_not_kept(stores: Stores, monkeypatch: pytest.MonkeyPatch):
+    lost = stores[0].read("3.png") or b""
+    plan = plan_batch(MODEL.version, *stores)
+    stores[0].remove("3.png")
+
+    def predict() -> list[str]:
+        predict_shard(plan, parse_shard("1/1"), *stores, lambda: MODEL)
+        return [error for error in read_all(stores[1])["error"].to_pylist() if error]
+
+    unknown = "no picture, or of an unknown format"
+    assert predict() == [batch.GONE, unknown]
+    stores[0].write("3.png", lost)
+    with monkeypatch.context() as patch:
+        patch.setattr("PIL.Image.open", Mock(side_effect=MemoryError))
+        assert predict() == ["too large for the memory"] * 8
+    assert predict() == [unknown]
 
 
 def test_a_broken_file_is_predicted_again(stores: Stores):
@@ -176,4 +246,4 @@ def test_pictures_that_went_or_are_too_large_are_named(stores: Stores, monkeypat
         "5.png": "it was there when the batch began, and is not any more",
         "note.txt": "no picture, or of an unknown format",
     }
-    assert part.line == f"8 pictures, {part.seconds:.0f} s without the start: {part.name}"
+    assert part.line == f"8 pictures, 3 unreadable, {part.seconds:.0f} s without the start: {part.name}"

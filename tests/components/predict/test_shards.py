@@ -45,7 +45,7 @@ def test_so_many_shards_are_refused(count: int):
 
 def test_the_list_of_a_bucket_is_sorted_and_has_what_changes_with_the_content(bucket: str):
     storage = open_storage(f"s3://{bucket}/images/")
-    for name in ("b.png", "a/2.png", "ä.png", "B.png", "folder/"):
+    for name in ("b.png", "a/2.png", "ä.png", "B.png", "folder/", ""):  # "" is images/ itself
         storage.write(name, name.encode())
     open_storage(f"s3://{bucket}/images-2").write("no", b"")
 

@@ -12,6 +12,7 @@ from components.train.calibration import (
     confidence_loss,
     fit_temperature,
     log_loss,
+    logits_layer,
 )
 from components.train.settings import Shape
 from components.train.zoo import MODELS
@@ -83,5 +84,6 @@ def test_every_model_of_the_zoo_ends_in_a_layer_that_can_be_divided():
 
     for name, entry in MODELS.items():
         network = entry.build(SHAPE, keras.layers.BatchNormalization)
-        layer = next(layer for layer in reversed(network.layers) if layer.weights)
+        layer = logits_layer(network)
+        assert layer is [each for each in network.layers if each.weights][-1], name
         assert layer.activation is keras.activations.linear, name

@@ -38,6 +38,15 @@ def test_the_next_free_port_is_taken_unless_one_is_asked_for(monkeypatch: pytest
         assert "--port" in error.value.hint
 
 
+@pytest.mark.parametrize(
+    ("host", "reason"), [("192.0.2.1", "Cannot assign requested address"), ("::1", "Address family")]
+)
+def test_a_host_that_is_not_of_this_machine_is_named_with_the_reason(host: str, reason: str):
+    with pytest.raises(PipelineError, match=f"of {host} cannot be used: {reason}") as error:
+        app.free_port(host, None)
+    assert "--host" in error.value.hint
+
+
 def test_the_pages_are_where_the_command_looks_for_them():
     assert Path(__file__).parents[3] / "app" / "main.py" == app.PAGES
     assert app.PAGES.is_file()

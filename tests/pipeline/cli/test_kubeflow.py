@@ -8,7 +8,7 @@ import click
 import pytest
 
 from components.common.errors import ClusterError, ParameterError
-from pipeline.cli.kubeflow import run_local, submit
+from pipeline.cli.kubeflow import compile_, run_local, submit
 from tests.support.kfp_fixtures import IMAGE, fashion
 from tests.support.kfp_server import KfpServer
 from tests.support.ports import free_port
@@ -45,6 +45,14 @@ def test_sweep(server: KfpServer) -> None:
     assert run["display_name"] == "both"
 
 
+def test_deploy(server: KfpServer) -> None:
+    fashion(submit, "--deploy", "--gpu", "0")
+    spec = server.runs[0]["pipeline_spec"]["pipeline_spec"]
+    assert "comp-deploy" in spec["components"]
+    with pytest.raises(click.UsageError, match="is for a cluster"):
+        fashion(run_local, "--deploy")
+
+
 BATCH = ("--batch", "s3://shop/images/", "--to", "s3://shop/predictions/")
 
 
@@ -67,9 +75,10 @@ def test_batch(server: KfpServer) -> None:
         BATCH[:2],
         BATCH[2:],
         ("--shards", "2"),
+        ("--parallelism", "2"),
         (*BATCH, "--sweep", "train.epochs=1"),
         (*BATCH, "--gpu", "1"),
-        (*BATCH, "--deploy", "fashion/serving"),
+        (*BATCH, "--deploy"),
         (*BATCH, "--shards", "0"),
     ],
 )
@@ -79,19 +88,27 @@ def test_options_that_do_not_go_together(arguments: tuple[str, ...], server: Kfp
     assert server.experiments == []
 
 
+@pytest.mark.parametrize(
+    ("options", "flags"),
+    [
+        ((*BATCH, "--sweep"), "--sweep"),
+        ((*BATCH, "--deploy", "--accelerator", "amd.com/gpu"), "--accelerator and --deploy"),
+        (("--parallelism", "2"), "--parallelism"),
+    ],
+)
+def test_compile_refuses_what_it_would_ignore(
+    options: tuple[str, ...], flags: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.kubeflow.definition.compiler.compile_pipeline", pytest.fail)
+    with pytest.raises(click.UsageError, match=f"^{flags} cannot be given with"):
+        fashion(compile_, *options)
+
+
 def test_a_batch_that_cannot_be_is_refused_before_anything_is_asked_for(server: KfpServer) -> None:
     for arguments in (("--batch", "images/", *BATCH[2:]), (*BATCH, "--param", "epochs=3")):
         with pytest.raises(ParameterError):
             fashion(submit, *arguments)
     assert server.runs == []
-
-
-def test_deploy(server: KfpServer) -> None:
-    fashion(submit, "--deploy", "--gpu", "0")
-    spec = server.runs[0]["pipeline_spec"]["pipeline_spec"]
-    assert "comp-deploy" in spec["components"]
-    with pytest.raises(click.UsageError, match="is for a cluster"):
-        fashion(run_local, "--deploy")
 
 
 @pytest.mark.parametrize("assignment", ["train.epoch=3", "train.epochs=many", "epochs", "remote", "nn=1"])

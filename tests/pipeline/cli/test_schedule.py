@@ -45,3 +45,12 @@ def test_options_of_the_group_hold_for_its_commands(server: KfpServer, monkeypat
     assert [json.loads(call.query["filter"]) for call in server.calls_of("GET", "experiments")] == [
         {"predicates": [{"operation": "EQUALS", "key": "display_name", "string_value": "other"}]}
     ]
+
+
+def test_a_batch_is_repeated(server: KfpServer) -> None:
+    urls = ("--batch", "s3://shop/images/", "--to", "s3://shop/predictions/")
+    fashion(schedule, "--cron", "0 3 * * *", *urls)
+
+    (made,) = server.schedules
+    assert made["display_name"] == "batch"
+    assert made["runtime_config"]["parameters"]["shards"] == ["1/2", "2/2"]

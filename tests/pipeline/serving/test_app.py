@@ -3,10 +3,12 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,8 @@ from components.registry.model import load_version
 from components.registry.registry import FILE_TAG, Registry
 from pipeline.registry.decisions import promote
 from pipeline.registry.versions import open_registry
-from pipeline.serving import MODEL, VERSION
-from pipeline.serving.app import MAX_BYTES
+from pipeline.serving import DRAINING, MODEL, VERSION
+from pipeline.serving.app import MAX_BYTES, MAX_DRAINED, MAX_TOGETHER
 from tests.support.project import environment_of
 from tests.support.serving import CLASSES, Served, add_model, serving
 
@@ -51,14 +53,20 @@ def root_of(registry: Registry) -> Path:
 @pytest.fixture(scope="module")
 def server(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """As in a pod: the environment says what to serve; an empty version means the champion."""
-    variables = {MODEL: NAME, VERSION: ""}
-    with serving(root_of(registry), tmp_path_factory.mktemp("tmp"), **variables) as server:
+    temporary = tmp_path_factory.mktemp("tmp")
+    (temporary / "draining").touch()  # of an earlier container of the pod
+    variables = {MODEL: NAME, VERSION: "", DRAINING: str(temporary / "draining")}
+    with serving(root_of(registry), temporary, **variables) as server:
         yield server
 
 
 def ask(server: Served, body: Any, headers: dict[str, str] = JSON) -> requests.Response:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     return requests.post(f"{server.url}/invocations", data=content, headers=headers, timeout=60)
+
+
+def connect(server: Served) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])), timeout=60)
 
 
 def test_the_probabilities_are_those_of_the_champions_network(
@@ -75,7 +83,6 @@ def test_the_probabilities_are_those_of_the_champions_network(
         return answer.status_code == 200 and np.allclose(answer.json()["predictions"], own, atol=1e-6)
 
     answer = ask(server, {"inputs": several.tolist()})
-
     own = champion.network(several, training=False).numpy()
     np.testing.assert_allclose(answer.json()["predictions"], own, atol=1e-6)
     with ThreadPoolExecutor(16) as pool:  # each gets its own answer
@@ -89,13 +96,15 @@ def test_it_says_what_it_serves(server: Served, registry: Registry):
         "version": 2,
         "weights_digest": registry.read().versions[2].tags["weights_digest"],
         "data_version": None,
-        "test_accuracy": 0.1,
+        "accuracy": 0.1,
         "image_size": [28, 28],
         "classes": CLASSES,
         "max_bytes": MAX_BYTES,
     }
     assert {ask(server, {}).headers["x-model-version"], info.headers["x-model-version"]} == {"2"}
     assert requests.get(f"{server.url}/ping", timeout=10).status_code == 200
+    for page in ("docs", "redoc", "openapi.json"):  # FastAPI's, which know nothing of images
+        assert requests.get(f"{server.url}/{page}", timeout=10).status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -119,6 +128,8 @@ def test_it_says_what_it_serves(server: Served, registry: Registry):
         (b"\xff", "valid JSON"),
         (b"x" * 1_000_000, "valid JSON"),
         (b"[" * 100_000, "nested too deeply"),
+        (b'{"inputs": [' + b"9" * 5000 + b"]}", "cannot be read"),
+        ({"inputs": [["x" * 100_000]]}, "found an array"),
     ],
 )
 def test_what_is_no_image_is_refused_with_a_reason(server: Served, body: Any, reason: str):
@@ -133,6 +144,8 @@ def test_other_formats_and_huge_requests_are_refused(server: Served):
     text = ask(server, b"a,b\n1,2", {"content-type": "text/csv"})
     assert (text.status_code, "send JSON" in text.json()["message"]) == (415, True)
     assert ask(server, b"{}", {}).status_code == 415
+    assert ask(server, b"{}", {"content-type": f"application/json; {'x' * 10_000}=1"}).status_code == 415
+    assert ask(server, {"inputs": [IMAGE]}, {"content-type": "Application/JSON; charset=UTF-8"}).ok
     assert requests.get(f"{server.url}/invocations", timeout=10).status_code == 405
     without_length = requests.post(f"{server.url}/invocations", data=iter([b"{}"]), headers=JSON, timeout=60)
     assert without_length.status_code == 411
@@ -142,9 +155,68 @@ def test_other_formats_and_huge_requests_are_refused(server: Served):
     assert most.status_code == 200
 
 
+def test_a_body_that_is_longer_than_its_content_length_says_is_refused(server: Served):
+    """By RFC 9112 transfer-encoding counts, where there are both headers."""
+    content = json.dumps({"inputs": [IMAGE]}).encode()
+    headers = JSON | {"content-length": "5", "transfer-encoding": "chunked", "host": "here"}
+    head = "\r\n".join(["POST /invocations HTTP/1.1", *(f"{k}: {v}" for k, v in headers.items()), "", ""])
+    with connect(server) as client:
+        client.sendall(head.encode() + b"%x\r\n%b\r\n0\r\n\r\n" % (len(content), content))
+        assert client.recv(100).startswith(b"HTTP/1.1 411 ")
+
+
+def test_of_a_refused_request_not_all_is_read(server: Served):
+    sent = 0
+    with connect(server) as client:
+        client.sendall(b"POST /invocations HTTP/1.1\r\nhost: here\r\ncontent-type: application/json\r\n")
+        client.sendall(b"content-length: 1000000000000\r\n\r\n")
+        with suppress(ConnectionError):
+            while sent < 8 * MAX_DRAINED:
+                sent += client.send(bytes(1 << 20))
+    assert MAX_DRAINED < sent < 2 * MAX_DRAINED
+
+
+def test_large_requests_at_the_same_moment_are_limited(server: Served):
+    """Four of the largest size are let in; another is sent away until they have been answered."""
+    content = json.dumps({"inputs": [IMAGE]}).encode().ljust(MAX_BYTES)
+    names = {
+        "host": "here",
+        "content-length": str(MAX_BYTES),
+        "expect": "100-continue",
+        "connection": "close",
+    }
+    head = "".join(f"{name}: {value}\r\n" for name, value in (JSON | names).items())
+    with ExitStack() as stack:
+        clients = [stack.enter_context(connect(server)) for _ in range(MAX_TOGETHER // MAX_BYTES)]
+        for client in clients:
+            client.sendall(f"POST /invocations HTTP/1.1\r\n{head}\r\n".encode())
+            assert client.recv(100).startswith(b"HTTP/1.1 100 ")  # it waits for the body
+        other = ask(server, {"inputs": [IMAGE]})
+        assert (other.status_code, other.headers["retry-after"]) == (503, "1")
+        assert requests.get(f"{server.url}/ping", timeout=30).ok
+        for client in clients:
+            client.sendall(content)
+        assert all(client.recv(100).startswith(b"HTTP/1.1 200 ") for client in clients)
+    assert ask(server, content).ok
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_many_large_requests_do_not_fill_the_memory(server: Served):
+    """The pod's limit is 2 GiB, of which TensorFlow takes 0.8."""
+    content = json.dumps({"inputs": [[[0] * 28] * 28] * 2570}, separators=(",", ":")).encode()
+    assert 0.99 < len(content) / MAX_BYTES < 1  # of small numbers, which take the most memory
+    with ThreadPoolExecutor(16) as pool:
+        statuses = {each.status_code for each in pool.map(lambda _: ask(server, content), range(16))}
+    assert statuses == {200, 503}
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    peak = int(status.partition("VmHWM:")[2].split()[0])  # KiB
+    assert peak < 1.7 * 2**20
+
+
 def test_a_pod_that_is_about_to_end_closes_connections(server: Served):
     """So that a client does not send its next request on a connection that is closed meanwhile."""
-    draining = server.temporary / "fashion-draining"
+    draining = server.temporary / "draining"
     assert "connection" not in ask(server, {"inputs": [IMAGE]}).headers
     draining.touch()
     assert ask(server, {"inputs": [IMAGE]}).headers["connection"] == "close"
@@ -154,11 +226,9 @@ def test_a_pod_that_is_about_to_end_closes_connections(server: Served):
 @pytest.mark.slow
 def test_workers_serve_the_version_that_was_found_and_end_on_sigterm(registry: Registry, tmp_path: Path):
     options = ["--model", NAME, "--version", "1", "--workers", "2"]
-    (tmp_path / "fashion-draining").touch()  # of an earlier container of the pod
     with serving(root_of(registry), tmp_path, options) as served:
         answer = ask(served, {"inputs": [IMAGE]})
         assert (answer.status_code, answer.headers["x-model-version"]) == (200, "1")
-        assert "connection" not in answer.headers
         served.process.send_signal(signal.SIGTERM)
         assert served.process.wait(30) in (0, -signal.SIGTERM)
 

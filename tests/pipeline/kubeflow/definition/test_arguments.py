@@ -101,6 +101,8 @@ def test_a_remote_that_pods_cannot_read_is_refused(remote: str):
         ("s3://bucket/a", "s3://bucket/a/p", 2),
         ("s3://bucket/p/a", "s3://bucket/p", 2),
         ("s3://bucket", "s3://bucket/p", 2),
+        ("s3://bucket//a", "s3://bucket/a/p", 2),
+        ("s3://bucket/a//", "s3://bucket//a", 2),
         ("s3://bucket/a", "s3://bucket/p", 0),
         ("s3://bucket/a", "s3://bucket/p", 1001),
     ],

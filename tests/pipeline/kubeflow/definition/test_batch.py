@@ -87,7 +87,7 @@ def test_a_run_in_the_local_runner(
     assert lines["prepare"] == "5 pictures for fashion-mnist version 1"
     for shard, count, part in ((1, 2, summary["parts"][0]), (2, 3, summary["parts"][1])):
         assert re.fullmatch(
-            rf"{count} pictures, \d+ s without the start: {part}", lines[f"predict {shard}/2"]
+            rf"{count} pictures, 0 unreadable, \d+ s without the start: {part}", lines[f"predict {shard}/2"]
         )
     assert lines["report"] == f"5 pictures, 0 unreadable, by version 1: {target.place(SUCCESS)}"
     (report,) = (tmp_path / "kubeflow").glob("*/report/trend")

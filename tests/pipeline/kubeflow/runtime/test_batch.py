@@ -1,14 +1,17 @@
 """The steps of a batch as pods run them: one champion for all shards, and errors to read."""
 
 import json
+import re
 from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pyarrow.parquet as pq
 import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from components.common import idx
 from components.common.errors import ExitCode
@@ -81,18 +84,29 @@ def test_a_champion_of_later_predicts_no_shard(run: Run, subset: Path, client: M
     tables = [pq.read_table(BytesIO(target.read(name) or b"")) for name in parts]
     assert [set(table["version"].to_pylist()) for table in tables] == [{1}, {1}]
     assert json.loads(target.read("_SUCCESS.json") or b"")["plan"]["version"] == 1
-    assert read_statuses(state, "run-1")["predict 2/2"].line.endswith(f"s without the start: {parts[1]}")
+    assert re.fullmatch(
+        rf"3 pictures, 0 unreadable, \d+ s without the start: {parts[1]}",
+        read_statuses(state, "run-1")["predict 2/2"].line,
+    )
     assert run.prepare() == 2
-    assert target.read("_SUCCESS.json") is None
 
 
-def test_without_pictures_and_without_a_server_a_step_says_so(
+def test_without_pictures_or_when_mlflow_fails_or_is_missing_a_step_says_so(
     run: Run, state: str, monkeypatch: pytest.MonkeyPatch
 ):
     with pytest.raises(SystemExit) as end:
         run.prepare()
     assert end.value.code == ExitCode.DATA
     assert read_statuses(state, "run-1")["prepare"].error == f"there is no picture at {run.urls[0]}/"
+
+    refused = Mock(side_effect=MlflowException("the database is locked"))
+    monkeypatch.setattr(batch, "champion_version", refused)
+    with pytest.raises(SystemExit) as end:
+        run.prepare()
+    assert end.value.code == ExitCode.TRACKING
+    status = read_statuses(state, "run-1")["prepare"]
+    assert status.error == "MLflow refused or did not answer: the database is locked"
+    assert "submit the run again" in status.hint
 
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     with pytest.raises(SystemExit) as end:
