@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable, Sequence
 from html import escape
 from io import BytesIO
@@ -12,6 +11,7 @@ import numpy as np
 import streamlit as st
 
 from app.champion import Champion, follow_champion
+from components.common.report import data_uri
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -95,10 +95,9 @@ def figure(picture: Image | Bytes, caption: str, note: str = "", kind: str = "pi
     image = Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture
     buffer = BytesIO()
     image.save(buffer, "PNG")
-    source = base64.b64encode(buffer.getvalue()).decode()
     small = f"<small>{escape(note)}</small>" if note else ""
     return (
-        f'<figure><img class="{kind}" src="data:image/png;base64,{source}" alt="{escape(caption)}">'
+        f'<figure><img class="{kind}" src="{data_uri(buffer.getvalue())}" alt="{escape(caption)}">'
         f"<figcaption>{escape(caption)}{small}</figcaption></figure>"
     )
 

@@ -28,8 +28,9 @@ def serve(host: str, port: int, number: int | None, workers: int, model: str | N
     """Serves the champion over HTTP, by MLflow's scoring server: raw images to probabilities."""
     import uvicorn
 
+    from pipeline.registry.champion import find_version
     from pipeline.serving.app import make_app
-    from pipeline.serving.model import find_version, load
+    from pipeline.serving.model import load
     from pipeline.tracking.experiment import refusals
 
     project = Project(project_root())

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from components.registry.model import LoadedModel
 from components.registry.registry import WEIGHTS_TAG
+from pipeline.registry.champion import find_version
 from pipeline.serving import DRAINING, MODEL, VERSION
-from pipeline.serving.model import ImageModel, find_version, load
+from pipeline.serving.model import ImageModel, load
 
 if TYPE_CHECKING:
     from fastapi import FastAPI, Request

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from components.common.errors import PipelineError
-from components.registry.model import LoadedModel, champion_version, load_version
-from pipeline.registry.versions import find_number, open_registry
+from components.registry.model import LoadedModel, load_version
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -20,18 +18,6 @@ if TYPE_CHECKING:
 
 BATCH_SIZE = 256
 """Images per call of the network: what a larger request takes in memory does not grow with it."""
-
-
-def find_version(root: Path, name: str, number: int | None) -> tuple[Registry, ModelVersion]:
-    """The registry, and the champion of a registered model in it, or the version with a number.
-
-    Raises:
-        PipelineError: There is no champion, or no such version.
-        TrackingError: The registry cannot be reached.
-    """
-    registry = open_registry(root, name)
-    version = find_number(registry.read(), name, number) if number else champion_version(registry)
-    return registry, version
 
 
 def load(registry: Registry, version: ModelVersion) -> LoadedModel:

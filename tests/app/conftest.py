@@ -1,6 +1,5 @@
 """The app on a project with two versions, and a browser."""
 
-import io
 import os
 import shutil
 import signal
@@ -14,6 +13,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from components.common import idx
+from tests.support.pictures import saved
 from tests.support.ports import free_port, wait_for_http
 from tests.support.project import MODEL, Project, environment_of
 
@@ -122,10 +122,4 @@ def trouser(subset: Path) -> bytes:
     """A test image, large and dark on white, as PNG."""
     images, labels = idx.read_split(subset, "test")
     image = images[np.flatnonzero(labels == 1)[0]]
-    return png(Image.fromarray(255 - image).resize((280, 280), Image.Resampling.BICUBIC))
-
-
-def png(picture: Image.Image) -> bytes:
-    file = io.BytesIO()
-    picture.save(file, "PNG")
-    return file.getvalue()
+    return saved(Image.fromarray(255 - image).resize((280, 280), Image.Resampling.BICUBIC))
