@@ -81,6 +81,10 @@ def test_a_picture_is_pasted_by_keyboard(browser: Browser, app: str, trouser: by
 def test_a_picture_is_taken_with_the_camera(page: Page, app: str):
     page.goto(app)
     page.get_by_role("radio", name="Camera").click()
+    # Before the camera's first frame the button does nothing.
+    page.wait_for_function(
+        "() => document.querySelector('video')?.readyState === HTMLMediaElement.HAVE_ENOUGH_DATA"
+    )
     page.get_by_role("button", name="Take photo").click()
 
     expect(page.locator(".verdict")).to_be_visible()
