@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Other code than this folder's, and the repository of a git hook that calls make, are not for what runs here.
 unexport PYTHONHOME PYTHONPATH PYTHONSAFEPATH $(shell git rev-parse --local-env-vars 2>/dev/null)
 
-.PHONY: help setup run test test-slow e2e lint docs ui app serve leaderboard seeds bench bench-train bench-loop bench-serve races faults image image-gpu lock clean
+.PHONY: help setup run test test-slow e2e lint docs ui app serve leaderboard seeds bench bench-train trial bench-loop bench-serve races faults image image-gpu lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -65,6 +65,10 @@ seeds: setup ## our recipes with several seeds each, into docs/seeds.md
 bench-train: setup ## the plain Keras way against ours, in turn, into docs/bench-train.md
 	@fashion data
 	@python -m benchmarks.train $(ARGS)
+
+trial: setup ## a variant of the recipe on held-out images, for docs/recipe.md: make trial ARGS="--optimizer muon"
+	@fashion data
+	@python -m benchmarks.recipe $(ARGS)
 
 bench-loop: setup ## Keras's fit against a hand-written loop
 	@fashion data

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from components.common.files import file_digest
 
 if TYPE_CHECKING:
     import keras
+    import tensorflow as tf
 
     from components.common.idx import Bytes, Probabilities
 
@@ -86,8 +88,22 @@ def load_model(path: Path, expected_digest: str, file_sha256: str | None = None)
 
 def predict(model: keras.Model, images: Bytes, batch_size: int) -> Probabilities:
     """Class probabilities, float32 `(n, classes)`, of raw images, uint8 `(n, height, width)`."""
+    return predict_batches(compiled(model), images, batch_size)
+
+
+def compiled(model: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
+    """The model as a graph, which is traced at the first call."""
     import tensorflow as tf
 
-    call = tf.function(lambda batch: model(batch, training=False), reduce_retracing=True)
+    call: Callable[[tf.Tensor], tf.Tensor] = tf.function(
+        lambda batch: model(batch, training=False), reduce_retracing=True
+    )
+    return call
+
+
+def predict_batches(call: Callable[[tf.Tensor], tf.Tensor], images: Bytes, batch_size: int) -> Probabilities:
+    """As `predict`, by what `compiled` has returned."""
+    import tensorflow as tf
+
     batches = [images[start : start + batch_size] for start in range(0, len(images), batch_size)]
     return tf.concat([call(tf.constant(batch)) for batch in batches], axis=0).numpy()  # type: ignore[no-any-return]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-Optimizer = Literal["adam", "nesterov", "sgd"]
+Optimizer = Literal["adam", "muon", "nesterov", "sgd"]
 Schedule = Literal["constant", "triangular"]
 PrecisionSetting = Literal["auto", "float32", "bfloat16"]
 

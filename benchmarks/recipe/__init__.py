@@ -1,0 +1,1 @@
+"""Trials of one recipe for the resnet models against another, on held-out images."""
