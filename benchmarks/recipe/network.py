@@ -39,7 +39,7 @@ def build(options: Options, widths: str, images: Bytes, shape: Shape) -> Model:
             padding="same",
             use_bias=False,
             kernel_initializer=dirac if options.filters == "dirac" and size == 3 else "he_normal",
-            kernel_regularizer=None if options.optimizer == "muon" else decay,
+            kernel_regularizer=regularizers.L2(options.filters_l2 / 2),
         )(x)
         return normalise(layers.MaxPooling2D()(x) if pool else x)
 
