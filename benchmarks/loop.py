@@ -1,4 +1,8 @@
-"""Keras's `fit` against a hand-written training loop: images/s of the same network on the same batches."""
+"""Keras's `fit` against a hand-written training loop: images/s of the same network on the same batches.
+
+And the share of the machine's arithmetic that training makes use of: three forward passes an image (two of
+them for the gradients) beside a product of two large matrices.
+"""
 
 import time
 from dataclasses import replace
@@ -7,6 +11,7 @@ from statistics import median
 import click
 from tabulate import tabulate
 
+from benchmarks.machine import product_gigaflops
 from benchmarks.trial import ROOT
 from components.common import idx
 from components.common.tensorflow import import_tensorflow
@@ -29,6 +34,7 @@ def main(model: str, rounds: int) -> None:
 
     from components.train.batches import training_batches
     from components.train.layers import FusedBatchNormalization
+    from components.train.network import megaflops
     from components.train.optimizer import make_optimizer
     from components.train.precision import resolve
 
@@ -38,7 +44,8 @@ def main(model: str, rounds: int) -> None:
     images, labels = idx.read_split(ROOT / "data", "train", classes)
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(1)
-    if resolve(settings.precision) == "bfloat16":
+    precision = resolve(settings.precision)
+    if precision == "bfloat16":
         keras.config.set_dtype_policy("mixed_bfloat16")
     network = MODELS[model].build(shape_of(data, settings), FusedBatchNormalization)
     loss_of = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=settings.label_smoothing)
@@ -78,9 +85,10 @@ def main(model: str, rounds: int) -> None:
         return time.perf_counter() - started
 
     by_fit(1), by_loop(1)  # traces both
-    rows = []
+    rows, products = [], []
     for number in range(1, rounds + 1):
         fit, loop = (CALLS * STEPS * settings.batch_size / way(CALLS) for way in (by_fit, by_loop))
+        products.append(product_gigaflops(precision))
         rows.append((number, fit, loop, fit / loop))
     print(
         tabulate(
@@ -88,6 +96,12 @@ def main(model: str, rounds: int) -> None:
         )
     )
     print(f"\n{model}: fit keeps {median(row[3] for row in rows):.1%} of the loop's images/s")
+    training = median(row[1] for row in rows) * 3 * megaflops(network) / 1000
+    product = median(products)
+    print(
+        f"fit makes {training:,.0f} GFLOP/s, {training / product:.0%} of the {product:,.0f} GFLOP/s of a "
+        f"2048x2048 matrix product in {precision}"
+    )
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import os
 import platform
 import re
+import time
 from importlib.metadata import version
 from pathlib import Path
 
@@ -25,6 +26,23 @@ def describe_machine() -> str:
         f"{platform.system()}, Python {platform.python_version()}, TensorFlow {tensorflow_version()}, "
         f"Keras {version('keras')}; `precision: auto` is {resolve('auto')}"
     )
+
+
+def product_gigaflops(precision: str, seconds: float = 2.0) -> float:
+    """10^9 multiplications and additions a second of a product of two 2048x2048 matrices, for the best 10."""
+    import_tensorflow()
+    import tensorflow as tf
+
+    size, products, best = 2048, 10, float("inf")
+    matrix = tf.random.stateless_normal((size, size), [1, 2], dtype=getattr(tf, precision))
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        started = time.perf_counter()
+        for _ in range(products):
+            product = tf.matmul(matrix, matrix)
+        product[0, 0].numpy()
+        best = min(best, time.perf_counter() - started)
+    return products * 2 * size**3 / best / 1e9
 
 
 def _text(path: str) -> str:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from components.common.tensorflow import import_tensorflow
@@ -46,3 +47,43 @@ def test_optimizers_follow_the_settings():
     assert float(nesterov.learning_rate) == pytest.approx(0.4 * 1.005)
     assert (sgd.momentum, sgd.nesterov) == (0.5, False)
     assert float(sgd.learning_rate) == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize("shape", [(3, 3, 16, 8), (1, 1, 8, 32), (3, 3, 32, 32)])
+def test_orthogonalised_filters_keep_their_singular_vectors(shape: tuple[int, ...]):
+    from components.train.optimizer import orthogonalised
+
+    matrix = np.random.default_rng(1).normal(size=(int(np.prod(shape[:-1])), shape[-1])).astype(np.float32)
+    left, _, right = np.linalg.svd(matrix, full_matrices=False)
+
+    result = orthogonalised(matrix.reshape(shape)).numpy()
+
+    assert result.shape == shape
+    values = left.T @ result.reshape(matrix.shape) @ right.T
+    assert np.abs(values - np.diag(np.diag(values))).max() < 0.05
+    assert np.median(np.diag(values)) == pytest.approx(1, abs=0.25)
+
+
+def test_muon_moves_filters_by_its_rate_and_other_weights_as_nesterov_does():
+    import keras
+
+    from components.train.optimizer import make_optimizer, orthogonalised
+
+    random = np.random.default_rng(1)
+    filters, gradient = random.normal(size=(2, 3, 3, 4, 8)).astype(np.float32)
+    kernel, kernel_gradient = random.normal(size=(2, 8, 10)).astype(np.float32)
+    muon = make_optimizer(settings(optimizer="muon", learning_rate=0.02, momentum=0.95), 10)
+    nesterov = make_optimizer(settings(optimizer="nesterov", momentum=0.9), 10)
+    variables = [keras.Variable(filters), keras.Variable(kernel)]
+    alone = keras.Variable(kernel)
+
+    for _ in range(2):
+        before = variables[0].numpy()
+        muon.apply([gradient, kernel_gradient], variables)
+        nesterov.apply([kernel_gradient], [alone])
+
+    np.testing.assert_allclose(variables[1].numpy(), alone.numpy(), rtol=1e-5)
+    scaled = before * np.sqrt(8) / np.linalg.norm(before)
+    # twice the same gradient: the direction is that of the gradient
+    expected = scaled - 0.02 * orthogonalised(gradient).numpy()
+    np.testing.assert_allclose(variables[0].numpy(), expected, atol=1e-3)
