@@ -57,15 +57,15 @@ class Params(Section):
         for name, where in ignored.items():
             if where and getattr(self.train, name):
                 raise ValueError(f"train.{name} does nothing {where}: leave it empty")
-        if settings.optimizer == "nesterov" and not settings.momentum:
-            raise ValueError("the optimizer nesterov needs train.momentum, for example 0.9")
+        if settings.optimizer in ("nesterov", "muon") and not settings.momentum:
+            raise ValueError(f"the optimizer {settings.optimizer} needs train.momentum, for example 0.9")
         return self
 
     @model_validator(mode="after")
     def _validation_fits(self) -> "Params":
         left = self.data.train_images - self.train.validation_images
         classes = len(self.data.classes)
-        batch = settings_of(self.model, self.train).batch_size
+        batch = settings_of(self.model, self.train).images_per_step
         if self.train.validation_images < classes or left < batch:
             raise ValueError(
                 f"train.validation_images must be at least the number of classes, {classes}, and leave "

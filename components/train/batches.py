@@ -48,7 +48,7 @@ def training_batches(
         mirrored = tf.math.floormod(tf.gather(coins, order) + epoch, 2) == 1
         draws = tf.random.stateless_uniform([count, 4], seed_of_epoch)
         rows = tf.data.Dataset.from_tensor_slices((order, mirrored, draws))
-        return rows.batch(settings.batch_size, drop_remainder=True).take(steps)
+        return rows.batch(settings.images_per_step, drop_remainder=True).take(steps)
 
     def shift(batch: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
         pad = settings.shift

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from components.common import idx
 from components.common.errors import TrainingError
 from components.common.tensorflow import import_tensorflow
+from components.train import resnet
 from components.train.precision import resolve
 from components.train.settings import Settings, Shape
 from components.train.zoo import Builder, Entry
@@ -66,10 +67,12 @@ def fit(
     from components.train.callbacks import EpochLog, TrainingState
     from components.train.layers import FusedBatchNormalization
     from components.train.optimizer import make_optimizer
+    from components.train.proxy import WIDTHS as PROXY_WIDTHS
+    from components.train.proxy import HarderHalf
 
     images, labels = training
     keras.utils.set_random_seed(seed)
-    steps, steps_per_execution = steps_per_epoch(len(images) // settings.batch_size)
+    steps, steps_per_execution = steps_per_epoch(len(images) // settings.images_per_step)
     devices, xla = strategy(), settings.xla
     if devices.num_replicas_in_sync > 1:  # Keras's XLA and its loop of several steps fail on replicas
         print(f"training on {devices.num_replicas_in_sync} devices, step by step and without XLA")
@@ -80,7 +83,12 @@ def fit(
         network = entry.build(shape, FusedBatchNormalization)
         if entry.prepare:
             entry.prepare(network, images, shape, seed)
-        network.compile(
+        trained = network
+        if settings.proxy:
+            proxy = resnet.residual(shape, FusedBatchNormalization, PROXY_WIDTHS)
+            resnet.whiten(proxy, images, shape, seed)
+            trained = HarderHalf(network, proxy)
+        trained.compile(
             optimizer=make_optimizer(settings, steps * settings.epochs),
             loss=keras.losses.CategoricalCrossentropy(
                 from_logits=True, label_smoothing=settings.label_smoothing
@@ -90,17 +98,17 @@ def fit(
             jit_compile=xla,
         )
         training_state = TrainingState(state, machines)
-        epochs_done = training_state.restore(network)
+        epochs_done = training_state.restore(trained)
         if epochs_done:
             print(f"going on after epoch {epochs_done} of {settings.epochs}, saved by an interrupted run")
-        log = EpochLog(settings.epochs, steps, settings.batch_size, on_epoch, training_state.history)
+        log = EpochLog(settings.epochs, steps, settings.images_per_step, on_epoch, training_state.history)
         batches = training_batches(
             images, labels, shape.classes, settings, first_epoch=epochs_done, steps=steps, seed=seed
         )
         one_hot = keras.utils.to_categorical(held_out[1], shape.classes)
         validation = tf.data.Dataset.from_tensor_slices((held_out[0], one_hot)).batch(VALIDATION_BATCH)
         if epochs_done < settings.epochs:
-            network.fit(
+            trained.fit(
                 batches,
                 initial_epoch=epochs_done,
                 epochs=settings.epochs,

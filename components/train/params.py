@@ -35,9 +35,12 @@ class TrainParams(Section):
     epochs: int | None = Field(ge=1, le=10_000, description="passes over the train images", examples=[7])
     batch_size: int | None = Field(ge=1, le=65_536, description="images per step", examples=[128])
     optimizer: Optimizer | None = Field(
-        description="adam, or gradient descent with Nesterov's or plain momentum", examples=["nesterov"]
+        description="adam, gradient descent with Nesterov's or plain momentum, or muon for the filters",
+        examples=["muon"],
     )
-    learning_rate: float | None = Field(gt=0, le=100, description="peak learning rate", examples=[0.2])
+    learning_rate: float | None = Field(
+        gt=0, le=100, description="peak learning rate; of muon, that of the filters", examples=[0.2]
+    )
     schedule: Schedule | None = Field(
         description="constant, or triangular: a linear rise, then a linear fall to nearly 0",
         examples=["triangular"],
@@ -45,7 +48,7 @@ class TrainParams(Section):
     warmup: Share | None = Field(
         description="share of the steps in which the triangular rate rises", examples=[0.2]
     )
-    momentum: float | None = Field(ge=0, lt=1, description="of sgd and nesterov", examples=[0.9])
+    momentum: float | None = Field(ge=0, lt=1, description="of sgd, nesterov and muon", examples=[0.9])
     l2: float | None = Field(ge=0, le=1, description="weight decay, of the resnet models", examples=[0.0005])
     label_smoothing: float | None = Field(
         ge=0, lt=1, description="share of the label that is spread over all classes", examples=[0.1]
@@ -56,6 +59,10 @@ class TrainParams(Section):
     )
     cutout: int | None = Field(
         ge=0, le=256, description="side in pixels of a square that is set to the mean", examples=[8]
+    )
+    proxy: bool | None = Field(
+        description="draw twice the batch, and train on the half on which a small network has more loss",
+        examples=[True],
     )
     flip_average: bool | None = Field(
         description="the saved model averages the logits of image and mirror image", examples=[True]

@@ -47,7 +47,7 @@ def residual(shape: Shape, batch_norm: Any, widths: tuple[int, int, int]) -> ker
             padding="same",
             use_bias=False,
             kernel_initializer="he_normal",
-            kernel_regularizer=decay,
+            kernel_regularizer=decay if shape.filters_decay else None,
         )(x)
         return normalise(layers.MaxPooling2D()(x) if pool else x)
 

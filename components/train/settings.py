@@ -10,7 +10,10 @@ PrecisionSetting = Literal["auto", "float32", "bfloat16"]
 
 @dataclass(frozen=True)
 class Shape:
-    """What a network is built for: image size, classes, pixel statistics (of pixels / 255), weight decay."""
+    """What a network is built for: image size, classes, pixel statistics (of pixels / 255), weight decay.
+
+    `filters_decay`: the filters of convolutions, too. Muon scales them in each step, and is worse with it.
+    """
 
     height: int
     width: int
@@ -18,6 +21,7 @@ class Shape:
     pixel_mean: float
     pixel_std: float
     l2: float
+    filters_decay: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,9 +43,15 @@ class Settings:
     flip: bool = False
     shift: int = 0
     cutout: int = 0
+    proxy: bool = False
     flip_average: bool = False
     precision: PrecisionSetting = "float32"
     xla: bool = False
+
+    @property
+    def images_per_step(self) -> int:
+        """How many images a step draws; with a proxy, it trains on half of them."""
+        return self.batch_size * (2 if self.proxy else 1)
 
     def override(self, changes: dict[str, Any]) -> "Settings":
         """These settings, changed to the values of `changes` that are not None."""

@@ -86,4 +86,12 @@ RENAMED = {"house": "resnet-s", "quick": "resnet-xs", "best": "resnet-m", "gpu":
 
 def shape_of(data: DataParams, settings: Settings) -> Shape:
     """What a network is built for: the properties of the data, and the weight decay."""
-    return Shape(data.height, data.width, len(data.classes), data.pixel_mean, data.pixel_std, settings.l2)
+    return Shape(
+        data.height,
+        data.width,
+        len(data.classes),
+        data.pixel_mean,
+        data.pixel_std,
+        settings.l2,
+        filters_decay=settings.optimizer != "muon",
+    )

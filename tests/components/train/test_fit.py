@@ -44,6 +44,7 @@ class StoppedError(Exception):
     ("after", "changes"),
     [
         (1, {"shift": 1, "cutout": 4}),
+        (2, {"optimizer": "muon", "learning_rate": 0.02, "momentum": 0.95, "proxy": True}),
         pytest.param(2, {"optimizer": "adam", "learning_rate": 0.001}, marks=pytest.mark.slow),
     ],
 )

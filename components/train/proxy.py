@@ -1,0 +1,52 @@
+"""Training on the harder half of the images, which a small proxy network picks."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+WIDTHS = (16, 32, 64)
+"""Channels of the proxy's stages: a tenth of the arithmetic of `resnet-s`."""
+
+
+class HarderHalf(keras.Model):  # type: ignore[misc]
+    """Trains a network, in each step, on that half of the batch on which a proxy's losses are highest.
+
+    The proxy is trained on the same half, by the same optimizer. The forward pass of a small network costs
+    less than what is saved: the images of which nothing more is to be learnt (K. Jordan's airbench96_faster,
+    2024). Metrics of the training are those of the harder half; those of validation are of all images.
+
+    Args:
+        network: From images to logits. It is all that predictions are made by.
+        proxy: The same, smaller.
+    """
+
+    def __init__(self, network: keras.Model, proxy: keras.Model) -> None:
+        super().__init__()
+        self.network, self.proxy = network, proxy
+
+    def call(self, images: Any, training: bool = False) -> Any:
+        """Logits of the network."""
+        return self.network(images, training=training)
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """Trains both on the harder half of a batch of images and one-hot labels."""
+        images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
+        losses = keras.losses.categorical_crossentropy(
+            labels,
+            self.proxy(images, training=True),
+            from_logits=True,
+            label_smoothing=self.loss.label_smoothing,
+        )
+        hardest = tf.math.top_k(losses, tf.shape(losses)[0] // 2).indices
+        images, labels = tf.gather(images, hardest), tf.gather(labels, hardest)
+        with tf.GradientTape() as tape:
+            logits = self.network(images, training=True)
+            loss = self.compute_loss(images, labels, logits, training=True)
+            both = loss + self.loss(labels, self.proxy(images, training=True))
+        whole = loss * tf.distribute.get_strategy().num_replicas_in_sync  # each device's loss is its share
+        self._loss_tracker.update_state(whole, sample_weight=tf.shape(images)[0])
+        variables = self.trainable_variables
+        self.optimizer.apply(tape.gradient(both, variables), variables)
+        metrics: dict[str, Any] = self.compute_metrics(images, labels, logits)
+        return metrics
