@@ -97,6 +97,8 @@ def train(options: Options, images: Bytes, labels: Bytes, shape: Shape) -> tuple
             batch = shrink(batch)
         if proxy:
             hardest = tf.math.top_k(proxy.losses(batch, targets), options.batch, sorted=False).indices
+            if options.proxy_from:
+                hardest = tf.where(share < options.proxy_from, tf.range(options.batch), hardest)
             batch, targets = tf.gather(batch, hardest), tf.gather(targets, hardest)
             proxy.step(batch, targets, share * options.epochs)
         main.step(batch, targets, share * options.epochs)

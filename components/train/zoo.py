@@ -36,23 +36,37 @@ class Entry:
 
 
 _S = Settings(
-    epochs=10,
+    epochs=13,
     batch_size=128,
-    optimizer="nesterov",
-    learning_rate=0.4,
+    optimizer="muon",
+    learning_rate=0.02,
     schedule="triangular",
     warmup=0.2,
-    momentum=0.9,
+    momentum=0.95,
     l2=5e-4,
     label_smoothing=0.1,
     flip=True,
+    shift=1,
+    proxy=True,
     flip_average=True,
     precision="auto",
 )
-_XS = replace(_S, epochs=2)
-_M = replace(_S, epochs=22, cutout=6)
-# `resnet-m`, as large as the gate permits; not measured yet.
-_GPU = replace(_M, epochs=60, batch_size=512, learning_rate=0.8, cutout=8, precision="bfloat16", xla=True)
+_XS = replace(_S, epochs=3)
+_M = replace(_S, epochs=35, cutout=6)
+# As large as the gate permits; not measured yet.
+_GPU = replace(
+    _S,
+    epochs=60,
+    batch_size=512,
+    optimizer="nesterov",
+    learning_rate=0.8,
+    momentum=0.9,
+    shift=0,
+    cutout=8,
+    proxy=False,
+    precision="bfloat16",
+    xla=True,
+)
 _ADAM = Settings(epochs=10, batch_size=32, optimizer="adam", learning_rate=0.001)
 
 
