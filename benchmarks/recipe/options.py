@@ -48,6 +48,7 @@ class Options:
     proxy: str = option(
         "", "widths of a proxy network that picks the harder half of batches of twice the size"
     )
+    proxy_from: float = option(0.0, "share of the steps before which the proxy's half is a random one")
 
 
 def with_options(command: Any) -> Any:
