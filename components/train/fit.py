@@ -87,7 +87,7 @@ def fit(
         if settings.proxy:
             proxy = resnet.residual(shape, FusedBatchNormalization, PROXY_WIDTHS)
             resnet.whiten(proxy, images, shape, seed)
-            trained = HarderHalf(network, proxy, steps * settings.epochs)
+            trained = HarderHalf(network, proxy)
         trained.compile(
             optimizer=make_optimizer(settings, steps * settings.epochs),
             loss=keras.losses.CategoricalCrossentropy(

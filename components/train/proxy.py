@@ -7,8 +7,6 @@ import tensorflow as tf
 
 WIDTHS = (16, 32, 64)
 """Channels of the proxy's stages: a sixth of the arithmetic of `resnet-s`."""
-RANDOM_SHARE = 0.2
-"""The share of the steps that train on a random half: at first, hard images teach nothing."""
 
 
 class HarderHalf(keras.Model):  # type: ignore[misc]
@@ -21,13 +19,11 @@ class HarderHalf(keras.Model):  # type: ignore[misc]
     Args:
         network: From images to logits. It is all that predictions are made by.
         proxy: The same, smaller.
-        steps: The number of steps of the training.
     """
 
-    def __init__(self, network: keras.Model, proxy: keras.Model, steps: int) -> None:
+    def __init__(self, network: keras.Model, proxy: keras.Model) -> None:
         super().__init__()
         self.network, self.proxy = network, proxy
-        self.random_steps = round(RANDOM_SHARE * steps)
 
     def call(self, images: Any, training: bool = False) -> Any:
         """Logits of the network."""
@@ -42,10 +38,8 @@ class HarderHalf(keras.Model):  # type: ignore[misc]
             from_logits=True,
             label_smoothing=self.loss.label_smoothing,
         )
-        half = tf.shape(losses)[0] // 2
-        random = self.optimizer.iterations.value < self.random_steps
-        chosen = tf.where(random, tf.range(half), tf.math.top_k(losses, half).indices)
-        images, labels = tf.gather(images, chosen), tf.gather(labels, chosen)
+        hardest = tf.math.top_k(losses, tf.shape(losses)[0] // 2).indices
+        images, labels = tf.gather(images, hardest), tf.gather(labels, hardest)
         with tf.GradientTape() as tape:
             logits = self.network(images, training=True)
             loss = self.compute_loss(images, labels, logits, training=True)
