@@ -64,7 +64,7 @@ def test_a_candidate_changes_its_training_alone(params: Params):
         ["train.validation_images=60"],
         [""],
         ["model=resnet-xs train.epochs=1", "train.epochs=1 model=resnet-xs"],
-        ["model=resnet-xs", "model.name=resnet-xs train.epochs=2"],  # 2 epochs are the model's own setting
+        ["model=resnet-xs", "model.name=resnet-xs train.epochs=3"],  # 3 epochs are the model's own setting
         ["model=resnet-xs model.name=resnet-s"],
     ],
 )

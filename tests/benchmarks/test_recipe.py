@@ -1,0 +1,79 @@
+"""The trials of the recipe: their augmentations, and one trial with every option."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from components.common.tensorflow import import_tensorflow
+from tests.support.project import ROOT
+
+import_tensorflow()
+
+
+def test_erasing_sets_a_rectangle_of_2_to_40_percent_to_noise():
+    import tensorflow as tf
+
+    from benchmarks.recipe.batches import erase
+
+    images = tf.zeros((500, 28, 28), tf.uint8)
+    draws = tf.random.stateless_uniform([500, 8], [1, 2])
+
+    erased = erase(images, 0.5, draws, [1, 3]).numpy() > 0
+
+    changed = erased.any(axis=(1, 2))
+    assert changed.mean() == pytest.approx(0.5, abs=0.1)
+    np.testing.assert_array_equal(changed, draws.numpy()[:, 4] < 0.5)
+    for image in erased[changed]:
+        rows, columns = np.flatnonzero(image.any(axis=1)), np.flatnonzero(image.any(axis=0))
+        box = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        assert 0.01 < box.size / 784 < 0.45
+        assert box.mean() > 0.8  # the noise is black in one of 256 pixels
+
+
+def test_cutmix_takes_pixels_and_targets_of_the_next_image_in_the_same_share():
+    import tensorflow as tf
+
+    from benchmarks.recipe.batches import cutmix
+
+    values = tf.constant([10, 20, 30], tf.uint8)
+    images = tf.tile(values[:, None, None], [1, 28, 28])
+
+    mixed, targets = cutmix(images, tf.eye(3), tf.constant([[0.5, 0.5, 0.5]] * 3))
+
+    share = (mixed.numpy()[0] == 30).mean()
+    assert share == pytest.approx(0.5, abs=0.03)
+    np.testing.assert_allclose(targets, np.eye(3) * (1 - share) + np.roll(np.eye(3), 1, axis=0) * share)
+
+
+def test_dirac_filters_begin_as_the_identity():
+    import keras
+
+    from benchmarks.recipe.network import dirac
+
+    images = np.random.default_rng(1).normal(size=(2, 6, 6, 4)).astype(np.float32)
+    layer = keras.layers.Conv2D(6, 3, padding="same", use_bias=False, kernel_initializer=dirac)
+
+    np.testing.assert_allclose(layer(images)[..., :4], images, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_a_trial_with_every_option_prints_its_row():
+    options = (
+        "--epochs 0.1 --optimizer muon --momentum .95 --filters-l2 0 --proxy 8,16,16 --proxy-from .5 "
+        "--shift 1 --cutout 4 --erase .5 --cutmix-epochs .05 --small .3 --lookahead 5 --front bias --scale frozen "
+        "--bias-rate 8 --filters dirac --widths 16,16,16"
+    )
+    result = subprocess.run(
+        [sys.executable, "-m", "benchmarks.recipe", *options.split()],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    cells = result.stdout.splitlines()[-1].split(" | ")
+    assert cells[0] == f"| `{options}`"
+    assert len(cells) == 8
+    assert all(0.05 < float(cell.split(", ")[0]) < 1 for cell in cells[1:4])
