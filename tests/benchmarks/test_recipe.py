@@ -62,8 +62,8 @@ def test_dirac_filters_begin_as_the_identity():
 def test_a_trial_with_every_option_prints_its_row():
     options = (
         "--epochs 0.1 --optimizer muon --momentum .95 --filters-l2 0 --proxy 8,16,16 --proxy-from .5 "
-        "--shift 1 --cutout 4 --erase .5 --cutmix-epochs .05 --small .3 --lookahead 5 --front bias --scale frozen "
-        "--bias-rate 8 --filters dirac --widths 16,16,16"
+        "--shift 1 --cutout 4 --erase .5 --cutmix-epochs .05 --small .3 --lookahead 5 --front bias "
+        "--scale frozen --bias-rate 8 --filters dirac --widths 16,16,16"
     )
     result = subprocess.run(
         [sys.executable, "-m", "benchmarks.recipe", *options.split()],
