@@ -1,7 +1,7 @@
 """Keras's `fit` against a hand-written training loop: images/s of the same network on the same batches.
 
 And the share of the machine's arithmetic that training makes use of: three forward passes an image (two of
-them for the gradients) beside a product of two large matrices.
+them for the gradients) beside a product of two large matrices. Both without a proxy.
 """
 
 import time
@@ -39,7 +39,9 @@ def main(model: str, rounds: int) -> None:
     from components.train.precision import resolve
 
     data = Project(ROOT).params().data
-    settings = replace(MODELS[model].settings, epochs=CALLS * STEPS)  # enough batches, whatever their size
+    settings = replace(
+        MODELS[model].settings, epochs=CALLS * STEPS, proxy=False
+    )  # enough batches, whatever their size
     classes = len(data.classes)
     images, labels = idx.read_split(ROOT / "data", "train", classes)
     tf.config.experimental.enable_op_determinism()

@@ -46,6 +46,19 @@ class Params(Section):
     tracking: TrackingParams = Field(description="where runs are recorded")
 
     @model_validator(mode="after")
+    def _muon_and_proxy_fit(self) -> "Params":
+        model, settings = MODELS[self.model.name], settings_of(self.model, self.train)
+        own = model.settings
+        if not model.prepare and (settings.optimizer == "muon" or settings.proxy):
+            raise ValueError(f"muon and train.proxy are for the resnet models, not for {self.model.name}")
+        if (settings.optimizer == "muon") != (own.optimizer == "muon") and self.train.learning_rate is None:
+            raise ValueError(
+                f"the learning rate of {self.model.name}, {own.learning_rate}, is for {own.optimizer}: with "
+                f"{settings.optimizer} set train.learning_rate; usual are 0.02 for muon, 0.4 for nesterov"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _settings_take_effect(self) -> "Params":
         settings = settings_of(self.model, self.train)
         ignored = {

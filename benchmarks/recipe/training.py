@@ -106,7 +106,8 @@ def train(options: Options, images: Bytes, labels: Bytes, shape: Shape) -> tuple
         if options.lookahead and done % options.lookahead == 0:
             average(0.95**options.lookahead * share**3, replace=True)
         if options.average:
-            average(options.average, replace=False)
+            steps_done = tf.cast(done, tf.float32)
+            average(tf.minimum(options.average, (1 + steps_done) / (10 + steps_done)), replace=False)
 
     @tf.function  # type: ignore[untyped-decorator]
     def many_steps(count: tf.Tensor, small: bool) -> None:

@@ -39,7 +39,7 @@ class TrainParams(Section):
         examples=["muon"],
     )
     learning_rate: float | None = Field(
-        gt=0, le=100, description="peak learning rate; of muon, that of the filters", examples=[0.2]
+        gt=0, le=100, description="peak learning rate; of muon, that of the filters", examples=[0.02]
     )
     schedule: Schedule | None = Field(
         description="constant, or triangular: a linear rise, then a linear fall to nearly 0",
@@ -49,7 +49,12 @@ class TrainParams(Section):
         description="share of the steps in which the triangular rate rises", examples=[0.2]
     )
     momentum: float | None = Field(ge=0, lt=1, description="of sgd, nesterov and muon", examples=[0.9])
-    l2: float | None = Field(ge=0, le=1, description="weight decay, of the resnet models", examples=[0.0005])
+    l2: float | None = Field(
+        ge=0,
+        le=1,
+        description="weight decay, of the resnet models; with muon, of the last layer",
+        examples=[0.0005],
+    )
     label_smoothing: float | None = Field(
         ge=0, lt=1, description="share of the label that is spread over all classes", examples=[0.1]
     )
@@ -61,7 +66,7 @@ class TrainParams(Section):
         ge=0, le=256, description="side in pixels of a square that is set to the mean", examples=[8]
     )
     proxy: bool | None = Field(
-        description="draw twice the batch, and train on the half on which a small network has more loss",
+        description="draw twice the batch, train on the half that is hard for a small network; for resnets",
         examples=[True],
     )
     flip_average: bool | None = Field(

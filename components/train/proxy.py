@@ -14,7 +14,8 @@ class HarderHalf(keras.Model):  # type: ignore[misc]
 
     The proxy is trained on the same half, by the same optimizer. The forward pass of a small network costs
     less than what is saved: the images of which nothing more is to be learnt (K. Jordan's airbench96_faster,
-    2024). Metrics of the training are those of the harder half; those of validation are of all images.
+    2024). Of several devices, each picks from its own share of the batch. Metrics of the training are
+    those of the harder half; those of validation are of all images.
 
     Args:
         network: From images to logits. It is all that predictions are made by.
@@ -24,6 +25,11 @@ class HarderHalf(keras.Model):  # type: ignore[misc]
     def __init__(self, network: keras.Model, proxy: keras.Model) -> None:
         super().__init__()
         self.network, self.proxy = network, proxy
+
+    @property
+    def losses(self) -> list[Any]:
+        """The weight decay of the network alone, so that losses are those of a training without a proxy."""
+        return list(self.network.losses)
 
     def call(self, images: Any, training: bool = False) -> Any:
         """Logits of the network."""
@@ -38,14 +44,16 @@ class HarderHalf(keras.Model):  # type: ignore[misc]
             from_logits=True,
             label_smoothing=self.loss.label_smoothing,
         )
-        hardest = tf.math.top_k(losses, tf.shape(losses)[0] // 2).indices
+        hardest = tf.math.top_k(losses, tf.maximum(1, tf.shape(losses)[0] // 2)).indices
         images, labels = tf.gather(images, hardest), tf.gather(labels, hardest)
+        devices = tf.distribute.get_strategy().num_replicas_in_sync
         with tf.GradientTape() as tape:
             logits = self.network(images, training=True)
             loss = self.compute_loss(images, labels, logits, training=True)
-            both = loss + self.loss(labels, self.proxy(images, training=True))
-        whole = loss * tf.distribute.get_strategy().num_replicas_in_sync  # each device's loss is its share
-        self._loss_tracker.update_state(whole, sample_weight=tf.shape(images)[0])
+            proxy_loss = self.loss(labels, self.proxy(images, training=True))
+            both = loss + proxy_loss + sum(self.proxy.losses) / devices
+        # each device's loss is its share of the whole
+        self._loss_tracker.update_state(loss * devices, sample_weight=tf.shape(images)[0])
         variables = self.trainable_variables
         self.optimizer.apply(tape.gradient(both, variables), variables)
         metrics: dict[str, Any] = self.compute_metrics(images, labels, logits)

@@ -66,7 +66,7 @@ def _residual(widths: tuple[int, int, int], settings: Settings, claim: str) -> E
 
 MODELS: dict[str, Entry] = {
     "resnet-s": _residual((48, 96, 128), _S, "the default: best accuracy per second"),
-    "resnet-xs": _residual((32, 64, 96), _XS, "a first look in half a minute"),
+    "resnet-xs": _residual((32, 64, 96), _XS, "a first look in less than a minute"),
     "resnet-m": _residual((48, 96, 192), _M, "best accuracy in 15 minutes"),
     "resnet-gpu": _residual((64, 128, 256), _GPU, "for a GPU node: 96 % is the goal, not yet measured"),
     "cnn-32": Entry(

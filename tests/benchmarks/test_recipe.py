@@ -1,4 +1,4 @@
-"""The trials of the recipe: their augmentations, and one trial with every option."""
+"""The trials of the recipe: their augmentations, and trials with many options."""
 
 import subprocess
 import sys
@@ -59,11 +59,12 @@ def test_dirac_filters_begin_as_the_identity():
 
 
 @pytest.mark.slow
-def test_a_trial_with_every_option_prints_its_row():
+@pytest.mark.parametrize("slow_weights", ["--lookahead 5", "--average .9 --activation gelu"])
+def test_a_trial_with_many_options_prints_its_row(slow_weights: str):
     options = (
         "--epochs 0.1 --optimizer muon --momentum .95 --filters-l2 0 --proxy 8,16,16 --proxy-from .5 "
-        "--shift 1 --cutout 4 --erase .5 --cutmix-epochs .05 --small .3 --lookahead 5 --front bias "
-        "--scale frozen --bias-rate 8 --filters dirac --widths 16,16,16"
+        "--shift 1 --cutout 4 --erase .5 --cutmix-epochs .05 --small .3 --front bias "
+        "--scale frozen --bias-rate 8 --filters dirac --widths 16,16,16 " + slow_weights
     )
     result = subprocess.run(
         [sys.executable, "-m", "benchmarks.recipe", *options.split()],

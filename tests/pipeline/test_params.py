@@ -44,6 +44,8 @@ def test_the_projects_own_parameters_are_accepted():
         ("train", "momentum", 0.9, ["train.momentum does nothing with the optimizer adam"]),
         ("train", "warmup", 0.1, ["train.warmup does nothing with a constant schedule"]),
         ("train", "optimizer", "nesterov", ["nesterov needs train.momentum"]),
+        ("train", "optimizer", "muon", ["muon and train.proxy are for the resnet models"]),
+        ("train", "proxy", True, ["muon and train.proxy are for the resnet models"]),
         ("gate", "accuracy_min", None, ["gate.accuracy_min"]),
         ("gate", "worst_recall_min", 1.2, ["gate.worst_recall_min", "<= 1", "null"]),
         ("data", "classes", ["a", "a"], ["data.classes", "distinct"]),
@@ -77,6 +79,19 @@ def test_a_setting_of_another_optimizer_may_come_with_that_optimizer():
     settings["train"] |= {"optimizer": "sgd", "momentum": 0.9, "schedule": "triangular", "warmup": 0.1}
 
     assert params.parse(settings, "params.yaml").train.momentum == 0.9
+
+
+@pytest.mark.parametrize(("model", "optimizer"), [("resnet-s", "nesterov"), ("resnet-m", "muon")])
+def test_muon_and_the_other_optimizers_do_not_share_a_learning_rate(model: str, optimizer: str):
+    settings = subset_settings()
+    settings["model"]["name"] = model
+    settings["train"]["optimizer"] = optimizer
+
+    with pytest.raises(ParameterError, match=r"with (muon|nesterov) set train.learning_rate"):
+        params.parse(settings, "params.yaml")
+
+    settings["train"]["learning_rate"] = 0.1
+    assert params.parse(settings, "params.yaml").train.optimizer == optimizer
 
 
 def test_nested_values_are_checked_too():

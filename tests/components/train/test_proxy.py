@@ -13,7 +13,8 @@ import_tensorflow()
 def linear() -> Any:
     import keras
 
-    return keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    dense = keras.layers.Dense(3, kernel_regularizer=keras.regularizers.L2(0.1))
+    return keras.Sequential([keras.Input((4,)), dense])
 
 
 def compiled(model: Any) -> Any:
