@@ -33,6 +33,7 @@ def test_a_changed_threshold_reruns_gate_and_register_alone(project: Project):
     assert project.reproduce() == []
 
 
+@pytest.mark.slow
 def test_another_bound_with_the_same_verdict_does_not_retrain(project: Project):
     project.change("validate", "class_share", {"min": 0.08, "max": 0.12, "severity": "critical"})
 
@@ -43,9 +44,9 @@ def test_another_bound_with_the_same_verdict_does_not_retrain(project: Project):
     ("component", "rerun"),
     [
         ("validate", ["validate"]),
-        ("evaluate", ["evaluate"]),
         ("gate", ["gate"]),
-        ("register", ["register"]),
+        pytest.param("evaluate", ["evaluate"], marks=pytest.mark.slow),
+        pytest.param("register", ["register"], marks=pytest.mark.slow),
         pytest.param("train", ["train", "evaluate", "gate", "register"], marks=pytest.mark.slow),
     ],
 )

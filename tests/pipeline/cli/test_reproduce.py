@@ -41,6 +41,7 @@ def record(client: MlflowClient, **changes: Any) -> dict[str, Any]:
     return recorded
 
 
+@pytest.mark.slow
 def test_the_weights_are_those_of_the_version_whatever_the_project_holds_now(
     served: Project, client: MlflowClient, other_data: Path
 ):
