@@ -39,9 +39,8 @@ def main(model: str, rounds: int) -> None:
     from components.train.precision import resolve
 
     data = Project(ROOT).params().data
-    settings = replace(
-        MODELS[model].settings, epochs=CALLS * STEPS, proxy=False
-    )  # enough batches, whatever their size
+    enough = CALLS * STEPS  # epochs, whatever the size of the batches
+    settings = replace(MODELS[model].settings, epochs=enough, proxy=False)
     classes = len(data.classes)
     images, labels = idx.read_split(ROOT / "data", "train", classes)
     tf.config.experimental.enable_op_determinism()
