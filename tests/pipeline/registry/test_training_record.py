@@ -39,7 +39,8 @@ def test_differences_are_those_of_code_data_parameters_libraries_and_machines():
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"optimizer": "adam"}, {"schedule": "constant", "learning_rate": 0.01}]
+    "changes",
+    [{}, {"optimizer": "adam", "learning_rate": 0.001}, {"schedule": "constant", "learning_rate": 0.01}],
 )
 @pytest.mark.parametrize("model", MODEL_NAMES)
 def test_recorded_parameters_give_the_same_settings(model: str, changes: dict[str, Any]):
