@@ -24,7 +24,7 @@ def dirac(shape: tuple[int, ...], dtype: Any = None) -> Any:  # noqa: ARG001 - K
     return filters
 
 
-def build(options: Options, widths: str, images: Bytes, shape: Shape) -> Model:
+def build(options: Options, widths: str, images: Bytes, shape: Shape, stride: int = 2) -> Model:
     """A network from raw images of any size to logits, its front whitened by train images."""
     decay = regularizers.L2(shape.l2 / 2)
 
@@ -50,14 +50,16 @@ def build(options: Options, widths: str, images: Bytes, shape: Shape) -> Model:
     raw = Input((None, None), dtype="uint8")
     x = layers.Rescaling(1 / (255 * shape.pixel_std), -shape.pixel_mean / shape.pixel_std)(raw)
     biased = options.front == "bias"
-    front = layers.Conv2D(2 * PATCH**2, PATCH, strides=2, padding="same", use_bias=biased, name="whitening")
+    front = layers.Conv2D(
+        2 * PATCH**2, PATCH, strides=stride, padding="same", use_bias=biased, name="whitening"
+    )
     x = front(keras.ops.expand_dims(x, -1))
     front.set_weights([whitening_kernel(images, shape, options.seed), *[np.zeros(2 * PATCH**2)] * biased])
     x = layers.Activation(options.activation)(x) if biased else normalise(x)
     if first != 2 * PATCH**2:
         x = convolve(x, first, size=1)
     x = block(x, first)
-    x = block(convolve(x, second, pool=True), second)
+    x = block(convolve(x, second, pool=stride == 2), second)
     x = block(convolve(x, third), third)
     x = layers.Dense(shape.classes, use_bias=False, kernel_regularizer=decay)(layers.GlobalMaxPooling2D()(x))
     return Model(raw, layers.Rescaling(options.head, dtype="float32")(x))

@@ -48,6 +48,7 @@ class Options:
     proxy: str = option(
         "", "widths of a proxy network that picks the harder half of batches of twice the size"
     )
+    proxy_stride: Literal["2", "4"] = option("2", "stride of its first layer; 4: all of it at 7x7")
     proxy_from: float = option(0.0, "share of the steps before which the proxy's half is a random one")
 
 

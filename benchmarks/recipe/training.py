@@ -79,7 +79,8 @@ def train(options: Options, images: Bytes, labels: Bytes, shape: Shape) -> tuple
     main = Trainee(options, build(options, options.widths, images, shape), settings, steps)
     proxy = None
     if options.proxy:
-        proxy = Trainee(options, build(options, options.proxy, images, shape), settings, steps)
+        small_one = build(options, options.proxy, images, shape, int(options.proxy_stride))
+        proxy = Trainee(options, small_one, settings, steps)
     weights = [v for v in main.network.variables if v.dtype == "float32"]
     slow = [tf.Variable(v.value) for v in weights]
     done = tf.Variable(0, dtype=tf.int64)
