@@ -37,8 +37,14 @@ for name in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "DVC_ROOT", "PYTHONDONTWRIT
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts the tests that wait for one folder first: an idle worker takes over the last ones of the other."""
-    items.sort(key=lambda item: "local" not in getattr(item, "fixturenames", ()))
+    """Puts the tests first that wait for folders that take long to make.
+
+    The second worker begins with the second half, on tests that need none of them, and takes over the last
+    ones of the first worker when it has no more.
+    """
+    items.sort(
+        key=lambda item: [name not in getattr(item, "fixturenames", ()) for name in ("local", "trained")]
+    )
 
 
 @pytest.fixture(scope="session")

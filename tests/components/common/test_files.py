@@ -145,6 +145,7 @@ def small_disk(project: Project) -> Project:
     return project
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_said_and_leaves_nothing_half_written(small_disk: Project):
     script = small_disk.environment["ON_SMALL_DISK"] + (
         "{ fashion step train; code=$?; ls -A outputs outputs/train; exit $code; }"

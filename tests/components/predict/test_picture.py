@@ -41,6 +41,7 @@ def test_an_image_of_the_data_set_and_its_negative_are_taken_as_they_are(images:
         np.testing.assert_array_equal(seen(png(255 - image)), image)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("restored_environment")
 def test_pictures_are_predicted_as_their_originals(trained: Project, subset_params: Params, real_data: Path):
     model = load_champion(trained.root, subset_params)

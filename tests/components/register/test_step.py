@@ -58,6 +58,7 @@ def test_a_rejected_model_is_not_registered_and_its_run_says_so(served: Project,
     }
 
 
+@pytest.mark.slow
 def test_a_registry_that_lost_the_version_is_filled_again_by_fashion_run(
     served: Project, client: MlflowClient
 ):

@@ -13,6 +13,7 @@ from tests.support.project import Project
 from tests.support.s3_server import NO_KEYS
 
 
+@pytest.mark.slow
 def test_an_artifact_store_that_cannot_be_used_is_found_before_training(
     served: Project, client: MlflowClient, tmp_path: Path
 ):

@@ -129,6 +129,7 @@ def test_a_server_in_trouble_has_not_lost_the_files(
         find_version(client, MODEL, digest)
 
 
+@pytest.mark.slow
 def test_a_lost_embedded_store_is_filled_again_by_dvc_repro(project: Project):
     assert project.reproduce() == []
 
@@ -176,6 +177,7 @@ def test_ctrl_c_in_the_middle_of_a_write_does_not_lock_the_store(trained: Projec
     assert run.data.metrics["loss"] == 1.0
 
 
+@pytest.mark.slow
 def test_a_server_that_dies_during_training_does_not_cost_the_model(served: Project, mlflow_server: Server):
     shutil.rmtree(served.root / "outputs" / "train")
     served.change("train", "epochs", 3)

@@ -98,6 +98,7 @@ def test_dvc_after_it_adds_neither_run_nor_version(local: Project, tmp_path: Pat
     assert versions(client(local)) == [1]
 
 
+@pytest.mark.slow
 def test_an_unchanged_rerun_comes_from_the_cache(local: Project):
     states = run_local(local)
 
