@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from benchmarks.recipe.batches import augmented, shrink
+from benchmarks.recipe.batches import shrink, with_cutmix
 from benchmarks.recipe.network import build
 from benchmarks.recipe.options import Options
 from components.common.idx import Bytes
@@ -71,11 +71,12 @@ def train(options: Options, images: Bytes, labels: Bytes, shape: Shape) -> tuple
         flip=True,
         shift=options.shift,
         cutout=options.cutout,
+        erase=options.erase,
     )
     batches = training_batches(
         images, labels, shape.classes, settings, first_epoch=0, steps=steps_per_epoch, seed=options.seed
     )
-    iterator = iter(without_autotuning(augmented(batches, options, steps)))
+    iterator = iter(without_autotuning(with_cutmix(batches, options, steps)))
     main = Trainee(options, build(options, options.widths, images, shape), settings, steps)
     proxy = None
     if options.proxy:

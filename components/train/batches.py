@@ -1,14 +1,10 @@
 """The training batches with augmentation, a function of seed and epoch."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+import tensorflow as tf
 
 from components.common.idx import Bytes
+from components.train.augmentation import cut, erase, shift
 from components.train.settings import Settings
-
-if TYPE_CHECKING:
-    import tensorflow as tf
 
 
 def training_batches(
@@ -28,17 +24,13 @@ def training_batches(
 
     - `flip`: mirrors an image in every other epoch; a random number per image decides in which ones
       (K. Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU", 2024, "alternating flip").
-    - `shift`: moves an image by up to this number of pixels in each direction, padded with black.
-    - `cutout`: sets a square with this side to the images' mean (T. DeVries, G. Taylor,
-      "Improved Regularization of Convolutional Neural Networks with Cutout", 2017).
+    - `shift`, `cutout` (to the mean of all images), `erase`: see `augmentation.py`.
 
     Returns:
         Pairs of uint8 `(batch, height, width)` and one-hot float32 `(batch, classes)`.
     """
-    import tensorflow as tf
-
     all_images, all_labels = tf.constant(images), tf.constant(labels)
-    count, height, width = images.shape
+    count = len(images)
     mean = tf.constant(round(float(images.mean())), tf.uint8)
     coins = tf.random.stateless_uniform([count], [seed, -1], maxval=2, dtype=tf.int64)
 
@@ -47,31 +39,23 @@ def training_batches(
         order = tf.random.experimental.stateless_shuffle(tf.range(count), seed_of_epoch)
         mirrored = tf.math.floormod(tf.gather(coins, order) + epoch, 2) == 1
         draws = tf.random.stateless_uniform([count, 4], seed_of_epoch)
-        rows = tf.data.Dataset.from_tensor_slices((order, mirrored, draws))
+        seed_of_erasures = tf.random.experimental.stateless_fold_in(seed_of_epoch, 1)
+        erasures = tf.random.stateless_uniform([count, 5], seed_of_erasures)
+        rows = tf.data.Dataset.from_tensor_slices((order, mirrored, draws, erasures))
         return rows.batch(settings.images_per_step, drop_remainder=True).take(steps)
 
-    def shift(batch: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
-        pad = settings.shift
-        batch = tf.pad(batch, [[0, 0], [pad, pad], [pad, pad]])
-        top, left = tf.unstack(tf.cast(draws * (2 * pad + 1), tf.int32), axis=1)
-        batch = tf.gather(batch, top[:, None] + tf.range(height), axis=1, batch_dims=1)
-        return tf.gather(batch, left[:, None] + tf.range(width), axis=2, batch_dims=1)
-
-    def cut(batch: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
-        top, left = tf.unstack(tf.cast(draws * [height, width], tf.int32) - settings.cutout // 2, axis=1)
-        rows, columns = tf.range(height) - top[:, None], tf.range(width) - left[:, None]
-        inside_rows = (rows >= 0) & (rows < settings.cutout)
-        inside_columns = (columns >= 0) & (columns < settings.cutout)
-        return tf.where(inside_rows[:, :, None] & inside_columns[:, None, :], mean, batch)
-
-    def gather(order: tf.Tensor, mirrored: tf.Tensor, draws: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def gather(
+        order: tf.Tensor, mirrored: tf.Tensor, draws: tf.Tensor, erasures: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         batch = tf.gather(all_images, order)
         if settings.flip:
             batch = tf.where(mirrored[:, None, None], tf.reverse(batch, [2]), batch)
         if settings.shift:
-            batch = shift(batch, draws[:, :2])
+            batch = shift(batch, settings.shift, draws[:, :2])
         if settings.cutout:
-            batch = cut(batch, draws[:, 2:])
+            batch = cut(batch, settings.cutout, mean, draws[:, 2:])
+        if settings.erase:
+            batch = erase(batch, settings.erase, erasures)
         return batch, tf.one_hot(tf.gather(all_labels, order), classes)
 
     epoch_numbers = tf.data.Dataset.range(first_epoch, settings.epochs)
@@ -84,8 +68,6 @@ def without_autotuning(dataset: tf.data.Dataset) -> tf.data.Dataset:
 
     That thread sleeps for 10 ms, then twice as long each time, up to a minute.
     """
-    import tensorflow as tf
-
     options = tf.data.Options()
     options.autotune.enabled = False
     return dataset.with_options(options)

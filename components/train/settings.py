@@ -43,6 +43,7 @@ class Settings:
     flip: bool = False
     shift: int = 0
     cutout: int = 0
+    erase: float = 0.0
     proxy: bool = False
     flip_average: bool = False
     precision: PrecisionSetting = "float32"

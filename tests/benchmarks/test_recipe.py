@@ -12,26 +12,6 @@ from tests.support.project import ROOT
 import_tensorflow()
 
 
-def test_erasing_sets_a_rectangle_of_2_to_40_percent_to_noise():
-    import tensorflow as tf
-
-    from benchmarks.recipe.batches import erase
-
-    images = tf.zeros((500, 28, 28), tf.uint8)
-    draws = tf.random.stateless_uniform([500, 8], [1, 2])
-
-    erased = erase(images, 0.5, draws, [1, 3]).numpy() > 0
-
-    changed = erased.any(axis=(1, 2))
-    assert changed.mean() == pytest.approx(0.5, abs=0.1)
-    np.testing.assert_array_equal(changed, draws.numpy()[:, 4] < 0.5)
-    for image in erased[changed]:
-        rows, columns = np.flatnonzero(image.any(axis=1)), np.flatnonzero(image.any(axis=0))
-        box = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        assert 0.01 < box.size / 784 < 0.45
-        assert box.mean() > 0.8  # the noise is black in one of 256 pixels
-
-
 def test_cutmix_takes_pixels_and_targets_of_the_next_image_in_the_same_share():
     import tensorflow as tf
 

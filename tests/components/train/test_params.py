@@ -35,6 +35,7 @@ def test_a_model_is_trained_under_its_own_settings_unless_told_otherwise(project
         "flip": False,
         "shift": 0,
         "cutout": 0,
+        "erase": 0.0,
         "proxy": False,
         "flip_average": False,
         "precision": "float32",
