@@ -46,6 +46,8 @@ def figures(logits: Any, labels: Bytes) -> str:
 def main(**values: Any) -> None:
     """Trains, predicts and prints."""
     options = Options(**values)
+    if options.lookahead and options.average:
+        raise click.UsageError("--lookahead and --average both keep slow weights: give one of them")
     import_tensorflow()
     import keras
 

@@ -58,3 +58,16 @@ def test_a_trial_with_many_options_prints_its_row(slow_weights: str):
     assert cells[0] == f"| `{options}`"
     assert len(cells) == 8
     assert all(0.05 < float(cell.split(", ")[0]) < 1 for cell in cells[1:4])
+
+
+def test_two_kinds_of_slow_weights_are_refused():
+    result = subprocess.run(
+        [sys.executable, "-m", "benchmarks.recipe", "--lookahead", "5", "--average", ".9"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert result.returncode == 2
+    assert "give one of them" in result.stderr
