@@ -133,7 +133,7 @@ def test_two_devices_train_together(subset: Path, tmp_path: Path, trained: Proje
         "fit.accelerators = lambda: ['CPU:0', 'CPU:1']\n"
         "assert fit.strategy().num_replicas_in_sync == 2\n"
         "subset, out, model = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]\n"
-        "settings = replace(SETTINGS, epochs=4, proxy=False, xla=True)\n"
+        "settings = replace(SETTINGS, epochs=8, xla=True)\n"
         "if model != 'resnet-s': settings = replace(MODELS[model].settings, epochs=1)\n"
         "network, history = fit_subset(subset, out / 'state', settings, model=model)\n"
         "np.savez(out / 'two.npz', history[-1]['val_accuracy'], *network.get_weights())\n"
