@@ -5,8 +5,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-WIDTHS = (16, 32, 64)
-"""Channels of the proxy's stages: a sixth of the arithmetic of `resnet-s`."""
+WIDTHS = (16, 32, 32)
+"""Channels of the stages, all at a quarter of the image size: a sixteenth of the arithmetic of `resnet-s`."""
 
 
 class HarderHalf(keras.Model):  # type: ignore[misc]

@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 PATCH = 4
-"""Side of the whitened patches in pixels; the stride is 2."""
+"""Side of the whitened patches in pixels."""
 WHITENING_IMAGES, WHITENING_PATCHES = 5000, 3_125_000
 """Upper limits of the sample for the covariance; so many patches take 400 MB in float64."""
 
 
-def residual(shape: Shape, batch_norm: Any, widths: tuple[int, int, int]) -> keras.Model:
+def residual(
+    shape: Shape, batch_norm: Any, widths: tuple[int, int, int], coarse: bool = False
+) -> keras.Model:
     """Three stages of a convolution and a residual block: at half the image size, a quarter, and a quarter.
 
     The design (whitening, pooling before normalisation, global maximum, scaled logits) is that of D. Page's
@@ -29,6 +31,7 @@ def residual(shape: Shape, batch_norm: Any, widths: tuple[int, int, int]) -> ker
         shape: What the network is built for.
         batch_norm: Class of the batch normalisation layers.
         widths: Channels of the three stages.
+        coarse: The first stage is at a quarter of the size, too.
 
     Returns:
         A network from raw images, uint8 `(n, height, width)`, to logits `(n, classes)`.
@@ -59,13 +62,19 @@ def residual(shape: Shape, batch_norm: Any, widths: tuple[int, int, int]) -> ker
     x = layers.Reshape((shape.height, shape.width, 1))(x)
     patches = 2 * PATCH**2
     x = layers.Conv2D(
-        patches, PATCH, strides=2, padding="same", use_bias=False, trainable=False, name="whitening"
+        patches,
+        PATCH,
+        strides=4 if coarse else 2,
+        padding="same",
+        use_bias=False,
+        trainable=False,
+        name="whitening",
     )(x)
     x = normalise(x)
     if widths[0] != patches:
         x = convolve(x, widths[0], size=1)
     x = block(x, widths[0])
-    x = block(convolve(x, widths[1], pool=True), widths[1])
+    x = block(convolve(x, widths[1], pool=not coarse), widths[1])
     x = block(convolve(x, widths[2]), widths[2])
     x = layers.GlobalMaxPooling2D()(x)
     x = layers.Dense(shape.classes, use_bias=False, kernel_regularizer=decay)(x)
