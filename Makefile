@@ -25,7 +25,7 @@ test: setup ## the test suite, on the real data
 	@fashion data
 	@python -m pytest
 
-test-slow: setup ## the tests of half a minute and more, which `make test` leaves out
+test-slow: setup ## the longest tests, which `make test` leaves out
 	@fashion data
 	@python -m pytest -m slow
 

@@ -29,10 +29,12 @@ def shrink(images: tf.Tensor) -> tf.Tensor:
 
 def with_cutmix(batches: tf.data.Dataset, options: Options, steps: int) -> tf.data.Dataset:
     """The batches of training, those of the last epochs with cutmix."""
+    if not options.cutmix_epochs:
+        return batches
     first = steps * (1 - options.cutmix_epochs / options.epochs)
 
     def change(step: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-        if options.cutmix_epochs and tf.cast(step, tf.float32) >= first:
+        if tf.cast(step, tf.float32) >= first:
             return cutmix(*batch, tf.random.stateless_uniform([1, 3], [options.seed, step]))
         return batch
 

@@ -24,7 +24,7 @@ def dirac(shape: tuple[int, ...], dtype: Any = None) -> Any:  # noqa: ARG001 - K
     return filters
 
 
-def build(options: Options, widths: str, images: Bytes, shape: Shape, stride: int = 2) -> Model:
+def build(options: Options, widths: str, images: Bytes, shape: Shape, strides: int = 2) -> Model:
     """A network from raw images of any size to logits, its front whitened by train images."""
     decay = regularizers.L2(shape.l2 / 2)
 
@@ -51,7 +51,7 @@ def build(options: Options, widths: str, images: Bytes, shape: Shape, stride: in
     x = layers.Rescaling(1 / (255 * shape.pixel_std), -shape.pixel_mean / shape.pixel_std)(raw)
     biased = options.front == "bias"
     front = layers.Conv2D(
-        2 * PATCH**2, PATCH, strides=stride, padding="same", use_bias=biased, name="whitening"
+        2 * PATCH**2, PATCH, strides=strides, padding="same", use_bias=biased, name="whitening"
     )
     x = front(keras.ops.expand_dims(x, -1))
     front.set_weights([whitening_kernel(images, shape, options.seed), *[np.zeros(2 * PATCH**2)] * biased])
@@ -59,7 +59,7 @@ def build(options: Options, widths: str, images: Bytes, shape: Shape, stride: in
     if first != 2 * PATCH**2:
         x = convolve(x, first, size=1)
     x = block(x, first)
-    x = block(convolve(x, second, pool=stride == 2), second)
+    x = block(convolve(x, second, pool=strides == 2), second)
     x = block(convolve(x, third), third)
     x = layers.Dense(shape.classes, use_bias=False, kernel_regularizer=decay)(layers.GlobalMaxPooling2D()(x))
     return Model(raw, layers.Rescaling(options.head, dtype="float32")(x))

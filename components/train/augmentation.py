@@ -26,9 +26,16 @@ def cut(images: tf.Tensor, side: int, value: tf.Tensor, draws: tf.Tensor) -> tf.
 
 
 def erase(images: tf.Tensor, probability: float, draws: tf.Tensor) -> tf.Tensor:
-    """Sets a rectangle to noise, with this probability. `draws`: `(n, 5)`.
+    """Random erasing: sets a rectangle to noise, with this probability.
 
-    Z. Zhong et al., "Random Erasing Data Augmentation", 2017, with the paper's areas and aspect ratios.
+    Z. Zhong et al., "Random Erasing Data Augmentation", 2017, with the paper's range of areas. The rectangle
+    is cut off at the image's height and width; its aspect ratio is uniform in the logarithm.
+
+    Args:
+        images: The batch.
+        probability: Of an image to be changed.
+        draws: `(n, 5)`: of area, aspect ratio, top, left, and whether the image is changed. The first image's
+            are the seed of the noise.
     """
     height, width = images.shape[1:]
     (smallest, largest), (flattest, steepest) = ERASED_AREA, ERASED_ASPECT

@@ -85,7 +85,7 @@ def fit(
             entry.prepare(network, images, shape, seed)
         trained = network
         if settings.proxy:
-            proxy = resnet.residual(shape, FusedBatchNormalization, PROXY_WIDTHS, coarse=True)
+            proxy = resnet.residual(shape, FusedBatchNormalization, PROXY_WIDTHS, strides=4)
             resnet.whiten(proxy, images, shape, seed)
             trained = HarderHalf(network, proxy)
         trained.compile(

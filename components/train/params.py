@@ -66,7 +66,7 @@ class TrainParams(Section):
         ge=0, le=256, description="side in pixels of a square that is set to the mean", examples=[8]
     )
     erase: Share | None = Field(
-        description="probability that a rectangle of an image is set to noise", examples=[0.5]
+        description="random erasing: probability that a rectangle of an image is set to noise", examples=[0.5]
     )
     proxy: bool | None = Field(
         description="draw twice the batch, train on the half that is hard for a small network; for resnets",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -20,7 +20,7 @@ WHITENING_IMAGES, WHITENING_PATCHES = 5000, 3_125_000
 
 
 def residual(
-    shape: Shape, batch_norm: Any, widths: tuple[int, int, int], coarse: bool = False
+    shape: Shape, batch_norm: Any, widths: tuple[int, int, int], strides: Literal[2, 4] = 2
 ) -> keras.Model:
     """Three stages of a convolution and a residual block: at half the image size, a quarter, and a quarter.
 
@@ -31,7 +31,7 @@ def residual(
         shape: What the network is built for.
         batch_norm: Class of the batch normalisation layers.
         widths: Channels of the three stages.
-        coarse: The first stage is at a quarter of the size, too.
+        strides: Of the first layer. With 4, all three stages are at a quarter of the image size.
 
     Returns:
         A network from raw images, uint8 `(n, height, width)`, to logits `(n, classes)`.
@@ -64,7 +64,7 @@ def residual(
     x = layers.Conv2D(
         patches,
         PATCH,
-        strides=4 if coarse else 2,
+        strides=strides,
         padding="same",
         use_bias=False,
         trainable=False,
@@ -74,7 +74,7 @@ def residual(
     if widths[0] != patches:
         x = convolve(x, widths[0], size=1)
     x = block(x, widths[0])
-    x = block(convolve(x, widths[1], pool=not coarse), widths[1])
+    x = block(convolve(x, widths[1], pool=strides == 2), widths[1])
     x = block(convolve(x, widths[2]), widths[2])
     x = layers.GlobalMaxPooling2D()(x)
     x = layers.Dense(shape.classes, use_bias=False, kernel_regularizer=decay)(x)

@@ -53,7 +53,6 @@ _S = Settings(
 )
 _XS = replace(_S, epochs=3)
 _M = replace(_S, epochs=35, erase=0.5)
-# As large as the gate permits; not measured yet.
 _GPU = replace(
     _S,
     epochs=60,
@@ -78,6 +77,7 @@ MODELS: dict[str, Entry] = {
     "resnet-s": _residual((48, 96, 128), _S, "the default: best accuracy per second"),
     "resnet-xs": _residual((32, 64, 96), _XS, "a first look in less than a minute"),
     "resnet-m": _residual((48, 96, 192), _M, "best accuracy in 15 minutes"),
+    # as large as the gate permits
     "resnet-gpu": _residual((64, 128, 256), _GPU, "for a GPU node: 96 % is the goal, not yet measured"),
     "cnn-32": Entry(
         published.cnn_32, replace(_ADAM, epochs=50, batch_size=512), "10 classes from 28x28 gray images"

@@ -95,6 +95,16 @@ def test_a_fault_of_another_kind_is_not_ours(tmp_path: Path):
     assert as_storage_error(ConnectionResetError(errno.ECONNRESET, "?"), tmp_path) is None
 
 
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_or_quota_is_said_with_the_space_that_is_left(tmp_path: Path, number: int):
+    error = as_storage_error(OSError(number, os.strerror(number)), tmp_path / "out" / "model.keras")
+
+    assert error is not None
+    assert str(error).startswith(f"no space left while writing {tmp_path}/out/model.keras: ")
+    assert str(error).endswith(f" MB free in {tmp_path}")
+    assert "no incomplete file was left" in error.hint
+
+
 @pytest.fixture
 def read_only(subset: Path, tmp_path: Path) -> Project:
     """A project on a file system that is read-only for commands run after its READ_ONLY."""

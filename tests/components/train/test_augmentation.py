@@ -40,17 +40,27 @@ def test_cutout_sets_a_square_to_the_value():
 
 
 def test_erasing_sets_a_rectangle_of_2_to_40_percent_to_noise():
-    images = tf.zeros((500, 28, 28), tf.uint8)
+    height, width = 28, 20
     numbers = draws(500, 5)
 
-    noise = erase(images, 0.5, numbers).numpy()
+    noise = erase(tf.zeros((500, height, width), tf.uint8), 0.5, numbers).numpy()
 
     changed = (noise > 0).any(axis=(1, 2))
     assert changed.mean() == pytest.approx(0.5, abs=0.1)
     np.testing.assert_array_equal(changed, numbers.numpy()[:, 4] < 0.5)
+    boxes = []
     for image in noise[changed]:
         rows, columns = np.flatnonzero(image.any(axis=1)), np.flatnonzero(image.any(axis=0))
-        box = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        assert 0.01 < box.size / 784 < 0.45
+        top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
+        box = image[top:bottom, left:right]
+        boxes.append((top, bottom, left, right))
+        assert 0.01 < box.size / (height * width) < 0.45
         assert (box > 0).mean() > 0.8  # the noise is black in one of 256 pixels
-        assert box.max() > 128
+    tops, bottoms, lefts, rights = np.transpose(boxes)
+    assert (tops.min(), bottoms.max(), lefts.min(), rights.max()) == (0, height, 0, width)
+    ratios = (bottoms - tops) / (rights - lefts)
+    assert ratios.min() < 0.5
+    assert ratios.max() > 2
+    assert noise.max() == 255
+    first, others = noise[changed][:1], noise[changed][1:]
+    assert (first != others)[(first > 0) & (others > 0)].mean() > 0.9  # each image has noise of its own

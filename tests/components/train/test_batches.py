@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 
 from components.common import idx
-from components.train.batches import training_batches
+from components.common.tensorflow import import_tensorflow
 from components.train.settings import Settings
+
+import_tensorflow()
+
+from components.train.batches import training_batches  # noqa: E402
 
 
 def batches(images: idx.Bytes, labels: idx.Bytes, **options: Any) -> list[tuple[Any, Any]]:
@@ -76,3 +80,5 @@ def test_augmentations_are_applied_and_differ_from_epoch_to_epoch(augmentation: 
 
     assert (first != images).any()
     assert (first != second).any()
+    if "cutout" in augmentation:
+        assert set(first[first != images]) == {41}  # the mean of all images

@@ -119,8 +119,15 @@ def softmax(logits: Any) -> Any:
     return exponentials / exponentials.sum(axis=1, keepdims=True)
 
 
-@pytest.mark.parametrize("model", [pytest.param("resnet-s", marks=pytest.mark.slow), "cnn-32-100"])
-def test_two_devices_train_together(subset: Path, tmp_path: Path, trained: Project, model: str):
+@pytest.mark.parametrize(
+    ("model", "changes"),
+    [
+        pytest.param("resnet-s", "epochs=4, proxy=False", marks=pytest.mark.slow),
+        pytest.param("resnet-s", "epochs=8, proxy=True", marks=pytest.mark.slow),
+        ("cnn-32-100", "epochs=1"),
+    ],
+)
+def test_two_devices_train_together(subset: Path, tmp_path: Path, trained: Project, model: str, changes: str):
     script = (
         "import sys\n"
         "from pathlib import Path\n"
@@ -133,8 +140,8 @@ def test_two_devices_train_together(subset: Path, tmp_path: Path, trained: Proje
         "fit.accelerators = lambda: ['CPU:0', 'CPU:1']\n"
         "assert fit.strategy().num_replicas_in_sync == 2\n"
         "subset, out, model = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]\n"
-        "settings = replace(SETTINGS, epochs=8, xla=True)\n"
-        "if model != 'resnet-s': settings = replace(MODELS[model].settings, epochs=1)\n"
+        "settings = SETTINGS if model == 'resnet-s' else MODELS[model].settings\n"
+        f"settings = replace(settings, xla=True, {changes})\n"
         "network, history = fit_subset(subset, out / 'state', settings, model=model)\n"
         "np.savez(out / 'two.npz', history[-1]['val_accuracy'], *network.get_weights())\n"
     )

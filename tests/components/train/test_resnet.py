@@ -1,13 +1,15 @@
 """The resnet models: layers, and the whitening kernel."""
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from components.common import idx
-from components.train.network import layer_table
-from components.train.resnet import whitening_kernel
+from components.train.network import layer_table, megaflops
+from components.train.resnet import residual, whitening_kernel
 from components.train.settings import Shape
 from pipeline.models import build_plain
 from pipeline.params import Params
@@ -31,6 +33,21 @@ def test_the_resnet_has_a_frozen_front_and_three_residual_stages(subset_params: 
     ]
     assert sum(row.kind == "Add" for row in layer_table(network)) == 3
     assert frozen == ["whitening"]
+
+
+@pytest.mark.parametrize(("height", "width"), [(28, 28), (8, 8), (12, 17)])
+def test_with_strides_of_4_all_stages_are_at_a_quarter_of_the_size(height: int, width: int):
+    import keras
+
+    shape = replace(SHAPE, height=height, width=width)
+    network = residual(shape, keras.layers.BatchNormalization, (16, 32, 32), strides=4)
+    sizes = {row.shape[:2] for row in layer_table(network) if row.kind == "Conv2D"}
+
+    assert sizes == {(math.ceil(height / 4), math.ceil(width / 4))}
+    assert network(np.zeros((2, height, width), np.uint8)).shape == (2, 10)
+    if height == 28:  # a sixteenth of the arithmetic of resnet-s, as the proxy's docstring says
+        whole = residual(shape, keras.layers.BatchNormalization, (48, 96, 128))
+        assert 15 < megaflops(whole) / megaflops(network) < 17
 
 
 def test_the_front_whitens_patches(subset: Path):

@@ -8,7 +8,7 @@ from mlflow import MlflowClient
 
 from components.common.errors import TrackingError
 from pipeline.tracking.artifacts import check_artifacts
-from tests.support.mlflow_server import runs, serving
+from tests.support.mlflow_server import Server, runs, serving
 from tests.support.project import Project
 from tests.support.s3_server import NO_KEYS
 
@@ -34,6 +34,25 @@ def test_an_artifact_store_that_cannot_be_used_is_found_before_training(
         assert "--serve-artifacts" in result.stderr
         (run,) = runs(client, name)
         assert run.info.status == "FAILED"
+
+
+@pytest.mark.usefixtures("restored_environment")
+@pytest.mark.parametrize("place", ["s3://bucket/prefix", "{folder}/file/artifacts"])
+def test_a_bucket_without_keys_and_a_folder_that_is_none_are_refused(
+    mlflow_server: Server, client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+):
+    for name in NO_KEYS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    (tmp_path / "file").write_text("no folder")
+    place = place.format(folder=tmp_path)
+    run = client.create_run(client.create_experiment("refused", place))
+
+    with pytest.raises(TrackingError, match=f"artifacts cannot be kept in {place}") as refused:
+        check_artifacts(mlflow_server.url, run)
+
+    assert "--serve-artifacts" in refused.value.hint
 
 
 def test_a_folder_of_the_servers_own_disk_is_told_apart_from_one_that_both_see(tmp_path: Path):
