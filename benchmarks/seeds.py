@@ -17,7 +17,7 @@ from pipeline.cli.main import run_command
 from pipeline.project import Project
 from pipeline.tracking.runs import Tracker
 
-RECIPES = ("resnet-s", "resnet-m")
+RECIPES = ("resnet-s", "resnet-xs", "resnet-m")
 SEEDS = 3
 COLUMNS = ("model", "seed", "held-out accuracy", "test accuracy", "train s", "weights")
 
