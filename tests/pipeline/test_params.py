@@ -81,7 +81,7 @@ def test_a_setting_of_another_optimizer_may_come_with_that_optimizer():
     assert params.parse(settings, "params.yaml").train.momentum == 0.9
 
 
-@pytest.mark.parametrize(("model", "optimizer"), [("resnet-s", "nesterov"), ("resnet-m", "muon")])
+@pytest.mark.parametrize(("model", "optimizer"), [("resnet-s", "nesterov"), ("resnet-gpu", "muon")])
 def test_muon_and_the_other_optimizers_do_not_share_a_learning_rate(model: str, optimizer: str):
     settings = subset_settings()
     settings["model"]["name"] = model
