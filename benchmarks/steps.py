@@ -108,7 +108,8 @@ def main() -> None:
         shutil.rmtree(root / "mlruns")
         forced = ("dvc", "repro", "--force", "--single-item")
         total = row("dvc repro, all steps but train", measure(root, *forced, *STEPS))
-        measure(root, "dvc", "repro")
+        # The copy's cache is empty, which DVC would take for a reason to train again.
+        measure(root, "dvc", "commit", "--force", "data.dvc", "train")
         row("dvc repro, nothing changed", measure(root, "dvc", "repro"))
         row("fashion data, nothing changed", measure(root, "fashion", "data"))
         row("fashion --help", measure(root, "fashion", "--help"))
