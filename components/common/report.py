@@ -72,15 +72,21 @@ def png(drawing: Figure) -> bytes:
 
 
 def image_grid(images: Bytes, captions: list[str], columns: int, size: float = 1.0) -> bytes:
-    """One PNG of gray images `(n, height, width)` with captions."""
+    """One PNG of gray images `(n, height, width)` with captions; each takes `size` inches."""
+    from matplotlib.figure import Figure
+
     rows = max(1, -(-len(images) // columns))
-    caption = 0.16 * max((text.count("\n") + 1 for text in captions if text), default=0)
-    drawing = figure(columns * size, rows * (size + caption))
+    cell = size + 0.16 * max((text.count("\n") + 1 for text in captions if text), default=0)
+    drawing = Figure((columns * size, rows * cell), DPI)
+    axes = drawing.add_axes((0, 0, 1, 1))  # one for all, in inches: a layout of many takes four times as long
+    axes.axis("off")
+    height, width = (0.94 * size * side / max(images.shape[1:]) for side in images.shape[1:])
     for place, (image, text) in enumerate(zip(images, captions, strict=True)):
-        axes = drawing.add_subplot(rows, columns, place + 1)
-        axes.imshow(image, cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")
-        axes.set_title(text, fontsize=7, pad=2)
-        axes.axis("off")
+        middle, bottom = (place % columns + 0.5) * size, (place // columns + 1) * cell - 0.03 * size
+        box = (middle - width / 2, middle + width / 2, bottom, bottom - height)
+        axes.imshow(image, cmap="gray_r", vmin=0, vmax=255, interpolation="nearest", extent=box)
+        axes.text(middle, bottom - height - 0.02, text, fontsize=7, ha="center", va="bottom")
+    axes.set(xlim=(0, columns * size), ylim=(rows * cell, 0), aspect="auto")
     return png(drawing)
 
 

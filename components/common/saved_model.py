@@ -52,6 +52,9 @@ def save_model(model: keras.Model, path: Path) -> None:
             archive.writestr(zipfile.ZipInfo(name), content)  # dated 1980-01-01
 
 
+HINT = "run `dvc repro`, which trains it again or takes it from the cache"
+
+
 def load_model(path: Path, expected_digest: str, file_sha256: str | None = None) -> keras.Model:
     """Loads a saved model and checks that its weights are those that training recorded.
 
@@ -64,26 +67,33 @@ def load_model(path: Path, expected_digest: str, file_sha256: str | None = None)
         PipelineError: The file is missing, is another one, holds other weights, or cannot be loaded in
             Keras's safe mode.
     """
-    hint = "run `dvc repro`, which trains it again or takes it from the cache"
-    if not path.exists():
-        raise PipelineError(f"{path} is missing", hint, SUBMIT_ANEW)
-    file = file_digest(path, "sha256")
-    if file_sha256 and file != file_sha256:  # before Keras reads it: a `.keras` file can hold code
-        raise PipelineError(
-            f"{path} has the SHA-256 {file[:12]}…, training wrote {file_sha256[:12]}…", hint, SUBMIT_ANEW
-        )
+    check_file(path, file_sha256)  # before Keras reads it: a `.keras` file can hold code
     import keras
 
     try:
         model = keras.models.load_model(path, compile=False, safe_mode=True)
     except (OSError, ValueError, KeyError) as error:
-        raise PipelineError(f"{path} is not a Keras model: {first_line(error)}", hint, SUBMIT_ANEW) from None
+        raise PipelineError(f"{path} is not a Keras model: {first_line(error)}", HINT, SUBMIT_ANEW) from None
     found = weights_digest(model)
     if found != expected_digest:
         raise PipelineError(
-            f"{path} holds the weights {found[:12]}, training made {expected_digest[:12]}", hint, SUBMIT_ANEW
+            f"{path} holds the weights {found[:12]}, training made {expected_digest[:12]}", HINT, SUBMIT_ANEW
         )
     return model
+
+
+def check_file(path: Path, sha256: str | None) -> None:
+    """Checks that a saved model is the file with this SHA-256; where it is None, that it exists.
+
+    Raises:
+        PipelineError: The file is missing, or is another one.
+    """
+    if not path.exists():
+        raise PipelineError(f"{path} is missing", HINT, SUBMIT_ANEW)
+    if sha256 and (found := file_digest(path, "sha256")) != sha256:
+        raise PipelineError(
+            f"{path} has the SHA-256 {found[:12]}…, training wrote {sha256[:12]}…", HINT, SUBMIT_ANEW
+        )
 
 
 def predict(model: keras.Model, images: Bytes, batch_size: int) -> Probabilities:

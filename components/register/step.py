@@ -220,7 +220,8 @@ def _create_version(
     """Logs the model and registers it."""
     client, evaluation = registry.client, candidate.evaluation()
     metrics = evaluation["metrics"]
-    source, model_id = log_model(client, candidate.trained, training, run_id, candidate.data)
+    classes = len(evaluation["task"]["classes"])
+    source, model_id = log_model(client, candidate.trained, training, classes, run_id, candidate.data)
     tags = {
         WEIGHTS_TAG: training[WEIGHTS_TAG],
         FILE_TAG: training[FILE_TAG],
