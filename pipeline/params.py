@@ -21,6 +21,7 @@ from components.gate.params import GateParams
 from components.predict.params import PredictParams
 from components.register.params import CardParams, RegisterParams
 from components.train.params import ModelParams, TrainParams, settings_of
+from components.train.settings import Settings
 from components.train.zoo import MODELS
 from components.validate.params import ValidateParams
 
@@ -45,9 +46,14 @@ class Params(Section):
     predict: PredictParams = Field(description="what `fashion predict` and the app show")
     tracking: TrackingParams = Field(description="where runs are recorded")
 
+    @property
+    def settings(self) -> Settings:
+        """The settings of the training: the model's own, overridden by those under `train`."""
+        return settings_of(self.model, self.train)
+
     @model_validator(mode="after")
     def _muon_and_proxy_fit(self) -> "Params":
-        model, settings = MODELS[self.model.name], settings_of(self.model, self.train)
+        model, settings = MODELS[self.model.name], self.settings
         own = model.settings
         if not model.prepare and (settings.optimizer == "muon" or settings.proxy):
             raise ValueError(f"muon and train.proxy are for the resnet models, not for {self.model.name}")
@@ -60,7 +66,7 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _settings_take_effect(self) -> "Params":
-        settings = settings_of(self.model, self.train)
+        settings = self.settings
         ignored = {
             "momentum": settings.optimizer == "adam" and "with the optimizer adam",
             "warmup": settings.schedule == "constant" and "with a constant schedule",
@@ -78,7 +84,7 @@ class Params(Section):
     def _validation_fits(self) -> "Params":
         left = self.data.train_images - self.train.validation_images
         classes = len(self.data.classes)
-        batch = settings_of(self.model, self.train).images_per_step
+        batch = self.settings.images_per_step
         if self.train.validation_images < classes or left < batch:
             raise ValueError(
                 f"train.validation_images must be at least the number of classes, {classes}, and leave "

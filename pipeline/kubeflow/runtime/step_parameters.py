@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 from components.common.errors import ParameterError
 from components.common.files import source_digest
-from components.train.params import settings_of
 from pipeline.git import CODE_ROOT
 from pipeline.params import Params, parse
 from pipeline.steps import SECTIONS
@@ -77,7 +76,7 @@ def check_candidates(params: Params, candidates: Sequence[str]) -> None:
         if len(set(names)) < len(names):
             raise ParameterError(f"the candidate {candidate!r} sets a name twice", "give each once")
         changed = override(params, candidate.split())
-        content = repr((changed.model, settings_of(changed.model, changed.train)))
+        content = repr((changed.model, changed.settings))
         if content in trained:
             raise ParameterError(
                 f"the candidates {trained[content]!r} and {candidate!r} train the same", "give one of them"

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from components.train.params import settings_of
 from components.train.zoo import MODEL_NAMES
 from pipeline import params as parameters
 from pipeline.registry.training_record import differences, with_recorded
@@ -48,7 +47,7 @@ def test_recorded_parameters_give_the_same_settings(model: str, changes: dict[st
     content["model"]["name"] = model
     content["train"] |= changes
     params = parameters.parse(content, "subset")
-    settings = settings_of(params.model, params.train)
+    settings = params.settings
     recorded = {
         "data": params.data.model_dump(),
         "model": params.model.model_dump(),
@@ -57,5 +56,5 @@ def test_recorded_parameters_give_the_same_settings(model: str, changes: dict[st
 
     again = parameters.parse(with_recorded(subset_settings(), recorded), "again")
 
-    assert settings_of(again.model, again.train) == settings
+    assert again.settings == settings
     assert (again.data, again.train.seed) == (params.data, params.train.seed)
