@@ -40,7 +40,7 @@ def main(model: str, rounds: int) -> None:
 
     data = Project(ROOT).params().data
     enough = CALLS * STEPS  # epochs, whatever the size of the batches
-    settings = replace(MODELS[model].settings, epochs=enough, proxy=False)
+    settings = replace(MODELS[model].settings, epochs=enough, proxy=0)
     classes = len(data.classes)
     images, labels = idx.read_split(ROOT / "data", "train", classes)
     tf.config.experimental.enable_op_determinism()

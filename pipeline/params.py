@@ -72,6 +72,7 @@ class Params(Section):
             "warmup": settings.schedule == "constant" and "with a constant schedule",
             "l2": not MODELS[self.model.name].settings.l2
             and f"on {self.model.name}, which has no weight decay",
+            "proxy": settings.proxy == 1 and "when it picks 1 of 1 images",
         }
         for name, where in ignored.items():
             if where and getattr(self.train, name):

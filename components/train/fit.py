@@ -68,7 +68,7 @@ def fit(
     from components.train.layers import FusedBatchNormalization
     from components.train.optimizer import make_optimizer
     from components.train.proxy import WIDTHS as PROXY_WIDTHS
-    from components.train.proxy import HarderHalf
+    from components.train.proxy import HardestImages
 
     images, labels = training
     keras.utils.set_random_seed(seed)
@@ -87,7 +87,7 @@ def fit(
         if settings.proxy:
             proxy = resnet.residual(shape, FusedBatchNormalization, PROXY_WIDTHS, strides=4)
             resnet.whiten(proxy, images, shape, seed)
-            trained = HarderHalf(network, proxy)
+            trained = HardestImages(network, proxy, settings.proxy)
         trained.compile(
             optimizer=make_optimizer(settings, steps * settings.epochs),
             loss=keras.losses.CategoricalCrossentropy(

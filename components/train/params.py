@@ -68,9 +68,12 @@ class TrainParams(Section):
     erase: Share | None = Field(
         description="random erasing: probability that a rectangle of an image is set to noise", examples=[0.5]
     )
-    proxy: bool | None = Field(
-        description="draw twice the batch, train on the half that is hard for a small network; for resnets",
-        examples=[True],
+    proxy: int | None = Field(
+        ge=0,
+        le=16,
+        description="draw so many times the batch, train on the images that are hardest for a small network; "
+        "0: off; for resnets",
+        examples=[2],
     )
     flip_average: bool | None = Field(
         description="the saved model averages the logits of image and mirror image", examples=[True]

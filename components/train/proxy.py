@@ -1,4 +1,4 @@
-"""Training on the harder half of the images, which a small proxy network picks."""
+"""Training on the hardest images of each batch, which a small proxy network picks."""
 
 from typing import Any
 
@@ -9,22 +9,23 @@ WIDTHS = (16, 32, 32)
 """Channels of the stages, all at a quarter of the image size: a sixteenth of the arithmetic of `resnet-s`."""
 
 
-class HarderHalf(keras.Model):  # type: ignore[misc]
-    """Trains a network, in each step, on that half of the batch on which a proxy's losses are highest.
+class HardestImages(keras.Model):  # type: ignore[misc]
+    """Trains a network, in each step, on those images of the batch on which a proxy's losses are highest.
 
-    The proxy is trained on the same half, by the same optimizer. The forward pass of a small network costs
+    The proxy is trained on the same images, by the same optimizer. The forward pass of a small network costs
     less than what is saved: the images of which nothing more is to be learnt (K. Jordan's airbench96_faster,
-    2024). Of several devices, each picks from its own share of the batch. Metrics of the training are
-    those of the harder half; those of validation are of all images.
+    2024, picks the harder half). Of several devices, each picks from its own share of the batch. Metrics of
+    the training are those of the images picked; those of validation are of all images.
 
     Args:
         network: From images to logits. It is all that predictions are made by.
         proxy: The same, smaller.
+        draws: One of so many images is picked.
     """
 
-    def __init__(self, network: keras.Model, proxy: keras.Model) -> None:
+    def __init__(self, network: keras.Model, proxy: keras.Model, draws: int) -> None:
         super().__init__()
-        self.network, self.proxy = network, proxy
+        self.network, self.proxy, self.draws = network, proxy, draws
 
     @property
     def losses(self) -> list[Any]:
@@ -36,7 +37,7 @@ class HarderHalf(keras.Model):  # type: ignore[misc]
         return self.network(images, training=training)
 
     def train_step(self, data: Any) -> dict[str, Any]:
-        """Trains both on the harder half of a batch of images and one-hot labels."""
+        """Trains both on the hardest of a batch of images and one-hot labels."""
         images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
         losses = keras.losses.categorical_crossentropy(
             labels,
@@ -44,7 +45,7 @@ class HarderHalf(keras.Model):  # type: ignore[misc]
             from_logits=True,
             label_smoothing=self.loss.label_smoothing,
         )
-        hardest = tf.math.top_k(losses, tf.maximum(1, tf.shape(losses)[0] // 2)).indices
+        hardest = tf.math.top_k(losses, tf.maximum(1, tf.shape(losses)[0] // self.draws)).indices
         images, labels = tf.gather(images, hardest), tf.gather(labels, hardest)
         devices = tf.distribute.get_strategy().num_replicas_in_sync
         with tf.GradientTape() as tape:

@@ -44,15 +44,15 @@ class Settings:
     shift: int = 0
     cutout: int = 0
     erase: float = 0.0
-    proxy: bool = False
+    proxy: int = 0
     flip_average: bool = False
     precision: PrecisionSetting = "float32"
     xla: bool = False
 
     @property
     def images_per_step(self) -> int:
-        """How many images a step draws; with a proxy, it trains on half of them."""
-        return self.batch_size * (2 if self.proxy else 1)
+        """How many images a step draws; with a proxy, it trains on some of them."""
+        return self.batch_size * max(self.proxy, 1)
 
     def override(self, changes: dict[str, Any]) -> "Settings":
         """These settings, changed to the values of `changes` that are not None."""

@@ -47,11 +47,11 @@ _S = Settings(
     label_smoothing=0.1,
     flip=True,
     shift=1,
-    proxy=True,
+    proxy=2,
     flip_average=True,
     precision="auto",
 )
-_XS = replace(_S, epochs=3)
+_XS = replace(_S, epochs=4, label_smoothing=0.0, shift=0, proxy=3)
 _M = replace(_S, epochs=35, erase=0.5)
 _GPU = replace(
     _S,
@@ -62,7 +62,7 @@ _GPU = replace(
     momentum=0.9,
     shift=0,
     cutout=8,
-    proxy=False,
+    proxy=0,
     precision="bfloat16",
     xla=True,
 )

@@ -45,7 +45,8 @@ def test_the_projects_own_parameters_are_accepted():
         ("train", "warmup", 0.1, ["train.warmup does nothing with a constant schedule"]),
         ("train", "optimizer", "nesterov", ["nesterov needs train.momentum"]),
         ("train", "optimizer", "muon", ["muon and train.proxy are for the resnet models"]),
-        ("train", "proxy", True, ["muon and train.proxy are for the resnet models"]),
+        ("train", "proxy", True, ["train.proxy", "write whole number >= 0 <= 16 or null", "for example 2"]),
+        ("train", "proxy", 2, ["muon and train.proxy are for the resnet models"]),
         ("gate", "accuracy_min", None, ["gate.accuracy_min"]),
         ("gate", "worst_recall_min", 1.2, ["gate.worst_recall_min", "<= 1", "null"]),
         ("data", "classes", ["a", "a"], ["data.classes", "distinct"]),
@@ -92,6 +93,15 @@ def test_muon_and_the_other_optimizers_do_not_share_a_learning_rate(model: str, 
 
     settings["train"]["learning_rate"] = 0.1
     assert params.parse(settings, "params.yaml").train.optimizer == optimizer
+
+
+def test_a_proxy_that_would_pick_all_images_is_refused():
+    settings = subset_settings()
+    settings["model"]["name"] = "resnet-s"
+    settings["train"] |= {"learning_rate": None, "proxy": 1}
+
+    with pytest.raises(ParameterError, match="picks 1 of 1 images"):
+        params.parse(settings, "params.yaml")
 
 
 def test_nested_values_are_checked_too():

@@ -122,8 +122,8 @@ def softmax(logits: Any) -> Any:
 @pytest.mark.parametrize(
     ("model", "changes"),
     [
-        pytest.param("resnet-s", "epochs=4, proxy=False", marks=pytest.mark.slow),
-        pytest.param("resnet-s", "epochs=8, proxy=True", marks=pytest.mark.slow),
+        pytest.param("resnet-s", "epochs=4, proxy=0", marks=pytest.mark.slow),
+        pytest.param("resnet-s", "epochs=8, proxy=2", marks=pytest.mark.slow),
         ("cnn-32-100", "epochs=1"),
     ],
 )

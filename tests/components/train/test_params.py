@@ -36,7 +36,7 @@ def test_a_model_is_trained_under_its_own_settings_unless_told_otherwise(project
         "shift": 0,
         "cutout": 0,
         "erase": 0.0,
-        "proxy": False,
+        "proxy": 0,
         "flip_average": False,
         "precision": "float32",
         "xla": False,

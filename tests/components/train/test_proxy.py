@@ -1,4 +1,4 @@
-"""Training on the harder half of each batch."""
+"""Training on the hardest images of each batch."""
 
 from typing import Any
 
@@ -25,10 +25,11 @@ def compiled(model: Any) -> Any:
     return model
 
 
-def test_network_and_proxy_are_trained_on_the_half_that_is_hard_for_the_proxy():
+@pytest.mark.parametrize(("draws", "picked"), [(2, 4), (3, 2)])
+def test_network_and_proxy_are_trained_on_the_images_that_are_hardest_for_the_proxy(draws: int, picked: int):
     import keras
 
-    from components.train.proxy import HarderHalf
+    from components.train.proxy import HardestImages
 
     random = np.random.default_rng(1)
     images = random.normal(size=(8, 4)).astype(np.float32)
@@ -39,9 +40,9 @@ def test_network_and_proxy_are_trained_on_the_half_that_is_hard_for_the_proxy():
     alone[1].set_weights(proxy.get_weights())
     logits = proxy(images).numpy()
     right = (logits * (0.9 * labels + 0.1 / 3)).sum(axis=1)
-    hardest = np.argsort(right - np.log(np.exp(logits).sum(axis=1)))[:4]
+    hardest = np.argsort(right - np.log(np.exp(logits).sum(axis=1)))[:picked]
 
-    logs = compiled(HarderHalf(network, proxy)).train_on_batch(images, labels, return_dict=True)
+    logs = compiled(HardestImages(network, proxy, draws)).train_on_batch(images, labels, return_dict=True)
 
     for model, expected in zip((network, proxy), map(compiled, alone), strict=True):
         seen = expected.train_on_batch(images[hardest], labels[hardest], return_dict=True)
@@ -54,12 +55,12 @@ def test_network_and_proxy_are_trained_on_the_half_that_is_hard_for_the_proxy():
 def test_validation_is_on_all_images_by_the_network_alone():
     import keras
 
-    from components.train.proxy import HarderHalf
+    from components.train.proxy import HardestImages
 
     images = np.random.default_rng(1).normal(size=(8, 4)).astype(np.float32)
     labels = keras.utils.to_categorical(np.arange(8) % 3, 3)
     network = linear()
 
-    both = compiled(HarderHalf(network, linear())).evaluate(images, labels, verbose=0)
+    both = compiled(HardestImages(network, linear(), 2)).evaluate(images, labels, verbose=0)
 
     assert both == pytest.approx(compiled(network).evaluate(images, labels, verbose=0))

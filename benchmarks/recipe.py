@@ -1,31 +1,36 @@
-"""Trains one variant of the recipe and prints its row for `docs/recipe.md`: figures on held-out images.
+"""Trains with changed parameters and prints a row for `docs/recipe.md`: figures on held-out images.
 
 The loss is that of the probabilities at the best temperature, so that label smoothing and the factor of the
 logits do not change it; lower is better. `flip` is the mean over image and mirror image, `shifts` that over
 both and their shifts by a pixel along the diagonal, the image itself with weight 1/2. The test images are not
 read.
+
+NAME is a parameter of params.yaml: model=resnet-xs epochs=4 train.erase=0.5.
 """
 
 import subprocess
 import sys
+import tempfile
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import click
 import numpy as np
 from scipy.special import softmax
 
-from benchmarks.recipe.options import Options, with_options
 from benchmarks.trial import ROOT
 from components.common import idx
 from components.common.idx import Bytes
-from components.common.tensorflow import import_tensorflow
 from components.train.calibration import at_temperature, fit_temperature, log_loss
-from components.train.fit import hold_out
-from components.train.precision import resolve
-from components.train.settings import Shape
+from components.train.fit import fit, hold_out
+from components.train.zoo import MODELS, shape_of
 from pipeline.cli.main import run_command
+from pipeline.kubeflow.runtime.step_parameters import override
 from pipeline.project import Project
+
+HELD_OUT = "train.validation_images=10000"
 
 
 def shifted(images: Bytes, by: int) -> Bytes:
@@ -42,31 +47,42 @@ def figures(logits: Any, labels: Bytes) -> str:
 
 
 @click.command(help=__doc__)
-@with_options
-def main(**values: Any) -> None:
+@click.argument("assignments", nargs=-1, metavar="[NAME=VALUE]...")
+@click.option("--widths", help="Channels of a resnet model's three stages, as in 32,64,96.")
+@click.option("--strides", type=click.Choice(["2", "4"]), help="Of a resnet model's first layer.")
+def main(assignments: tuple[str, ...], widths: str | None, strides: str | None) -> None:
     """Trains, predicts and prints."""
-    options = Options(**values)
-    if options.lookahead and options.average:
-        raise click.UsageError("--lookahead and --average both keep slow weights: give one of them")
-    import_tensorflow()
-    import keras
-
-    from benchmarks.recipe.training import train
-
-    data = Project(ROOT).params().data
-    images, labels = idx.read_split(ROOT / "data", "train", len(data.classes))
-    rows, held = hold_out(labels, options.held_out, options.seed)
-    keras.utils.set_random_seed(options.seed)
-    if resolve("auto") == "bfloat16":
-        keras.config.set_dtype_policy("mixed_bfloat16")
-    shape = Shape(data.height, data.width, len(data.classes), data.pixel_mean, data.pixel_std, options.l2)
-    network, seconds, seen = train(options, images[rows], labels[rows], shape)
+    params = override(Project(ROOT).params(), (HELD_OUT, *assignments))
+    entry, settings, seed = MODELS[params.model.name], params.settings, params.train.seed
+    changes: dict[str, Any] = {}
+    if widths:
+        changes["widths"] = tuple(map(int, widths.split(",")))
+    if strides:
+        changes["strides"] = int(strides)
+    if changes and not entry.prepare:
+        raise click.UsageError("--widths and --strides are for the resnet models")
+    entry = replace(entry, build=partial(entry.build, **changes))
+    images, labels = idx.read_split(ROOT / "data", "train", len(params.data.classes))
+    rows, held = hold_out(labels, params.train.validation_images, seed)
+    kept, answers = images[held], labels[held]
+    with tempfile.TemporaryDirectory() as state:
+        network, history = fit(
+            entry,
+            (images[rows], labels[rows]),
+            (kept, answers),
+            shape_of(params.data, settings),
+            settings,
+            seed=seed,
+            on_epoch=lambda _: None,
+            state=f"{state}/state.npz",
+        )
+    seconds = sum(row["seconds"] for row in history)
+    seen = sum(row["seconds"] * row["images_per_second"] for row in history)
 
     def logits(batch: Bytes) -> Any:
         both = [network.predict(each, 500, verbose=0) for each in (batch, batch[:, :, ::-1])]
         return np.array([both[0], sum(both) / 2])
 
-    kept, answers = images[held], labels[held]
     plain, flip = logits(kept)
     shifts = flip / 2 + (logits(shifted(kept, 1))[1] + logits(shifted(kept, -1))[1]) / 4
     commit = subprocess.run(
@@ -84,7 +100,7 @@ def main(**values: Any) -> None:
         f"{datetime.now(UTC):%Y-%m-%d}",
         commit.stdout.strip(),
     )
-    print("| options | plain | flip | shifts | train s | images/s | date | commit |")
+    print("| make trial ARGS= | plain | flip | shifts | train s | images/s | date | commit |")
     print(f"| {' | '.join(cells)} |")
 
 
