@@ -4,8 +4,6 @@ A user's PYTHONPATH may name another package `pipeline` or `components`, or othe
 DVC's copies of the project run their own code: `dvc.yaml` sets `PYTHONPATH=.`, and they have this file, too.
 """
 
-import atexit
-import gc
 import os
 import sys
 from pathlib import Path
@@ -28,10 +26,6 @@ def main() -> None:
     foreign = {Path(folder).resolve() for folder in named if not Path(folder).is_relative_to(sys.prefix)}
     sys.path[:] = [str(root), *(folder for folder in sys.path if Path(folder).resolve() not in foreign)]
     os.environ["PYTHONPATH"] = str(root)
-    # The objects of the imports stay to the end: a search of all of them for reference cycles, again and
-    # again and once more at exit, took a fifth of a step's time.
-    gc.set_threshold(20_000)
-    atexit.register(gc.freeze)
     from pipeline.cli.main import main as fashion
 
     fashion()

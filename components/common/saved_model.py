@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from components.common.idx import Bytes, Probabilities
 
+AGAIN = "run `dvc repro`, which trains it again or takes it from the cache"
+
 
 def weights_digest(model: keras.Model) -> str:
     """SHA-256 over dtype, shape and bytes of every weight, in the model's order."""
@@ -52,9 +54,6 @@ def save_model(model: keras.Model, path: Path) -> None:
             archive.writestr(zipfile.ZipInfo(name), content)  # dated 1980-01-01
 
 
-HINT = "run `dvc repro`, which trains it again or takes it from the cache"
-
-
 def load_model(path: Path, expected_digest: str, file_sha256: str | None = None) -> keras.Model:
     """Loads a saved model and checks that its weights are those that training recorded.
 
@@ -73,11 +72,13 @@ def load_model(path: Path, expected_digest: str, file_sha256: str | None = None)
     try:
         model = keras.models.load_model(path, compile=False, safe_mode=True)
     except (OSError, ValueError, KeyError) as error:
-        raise PipelineError(f"{path} is not a Keras model: {first_line(error)}", HINT, SUBMIT_ANEW) from None
+        raise PipelineError(f"{path} is not a Keras model: {first_line(error)}", AGAIN, SUBMIT_ANEW) from None
     found = weights_digest(model)
     if found != expected_digest:
         raise PipelineError(
-            f"{path} holds the weights {found[:12]}, training made {expected_digest[:12]}", HINT, SUBMIT_ANEW
+            f"{path} holds the weights {found[:12]}, training made {expected_digest[:12]}",
+            AGAIN,
+            SUBMIT_ANEW,
         )
     return model
 
@@ -89,10 +90,10 @@ def check_file(path: Path, sha256: str | None) -> None:
         PipelineError: The file is missing, or is another one.
     """
     if not path.exists():
-        raise PipelineError(f"{path} is missing", HINT, SUBMIT_ANEW)
+        raise PipelineError(f"{path} is missing", AGAIN, SUBMIT_ANEW)
     if sha256 and (found := file_digest(path, "sha256")) != sha256:
         raise PipelineError(
-            f"{path} has the SHA-256 {found[:12]}…, training wrote {sha256[:12]}…", HINT, SUBMIT_ANEW
+            f"{path} has the SHA-256 {found[:12]}…, training wrote {sha256[:12]}…", AGAIN, SUBMIT_ANEW
         )
 
 

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 
 def log_model(
-    client: MlflowClient, trained: Path, training: dict[str, Any], classes: int, run_id: str, data: Path
+    client: MlflowClient,
+    trained: Path,
+    training: dict[str, Any],
+    task: dict[str, Any],
+    run_id: str,
+    data: Path,
 ) -> tuple[str, str]:
     """Logs a model to its run, in the run's own experiment.
 
@@ -26,7 +31,7 @@ def log_model(
         client: Client of the server; the tracking URI is set already.
         trained: Folder of the train step.
         training: Content of its `training.json`.
-        classes: Number of classes.
+        task: `image_size` and `classes` of the model.
         run_id: The run.
         data: Folder of the four IDX files, of which two images become the model's example.
 
@@ -34,7 +39,8 @@ def log_model(
         The model's URI and id.
 
     Raises:
-        PipelineError: The model's file is missing or not the one that training wrote.
+        PipelineError: The model's file is missing or not the one that training wrote, or TensorFlow is not
+            installed.
         TrackingError: The model cannot be stored.
     """
     import numpy as np
@@ -43,11 +49,12 @@ def log_model(
 
     file = trained / "model.keras"
     check_file(file, training["model_sha256"])
-    images, _ = idx.read_split(data, "test")
+    requirements = [tensorflow_requirement(), *(f"{name}=={version(name)}" for name in ("keras", "numpy"))]
     signature = ModelSignature(
-        inputs=Schema([TensorSpec(np.dtype("uint8"), (-1, *images.shape[1:]))]),
-        outputs=Schema([TensorSpec(np.dtype("float32"), (-1, classes))]),
+        inputs=Schema([TensorSpec(np.dtype("uint8"), (-1, *task["image_size"]))]),
+        outputs=Schema([TensorSpec(np.dtype("float32"), (-1, len(task["classes"])))]),
     )
+    images, _ = idx.read_split(data, "test")
     run = client.get_run(run_id)
     # Left to itself, `Model.log` would take the experiment that the environment says is the active one.
     logged = client.create_logged_model(
@@ -67,11 +74,7 @@ def log_model(
             signature=signature,
             input_example=images[:2],
             validate_serving_input=False,  # it would load the model
-            pip_requirements=[
-                tensorflow_requirement(),
-                f"keras=={version('keras')}",
-                f"numpy=={version('numpy')}",
-            ],
+            pip_requirements=requirements,
         )
     except Exception as error:  # each kind of artifact store has errors of its own
         raise TrackingError(
@@ -84,7 +87,7 @@ def log_model(
 
 
 class _KerasFlavor:
-    """Writes what `mlflow.keras` reads, around a file that exists: without Keras, whose import takes 5 s."""
+    """Writes what `mlflow.keras` of MLflow 3.17 writes, but the file as it is: Keras's import takes 5 s."""
 
     @staticmethod
     def save_model(

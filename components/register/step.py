@@ -220,13 +220,13 @@ def _create_version(
     """Logs the model and registers it."""
     client, evaluation = registry.client, candidate.evaluation()
     metrics = evaluation["metrics"]
-    classes = len(evaluation["task"]["classes"])
-    source, model_id = log_model(client, candidate.trained, training, classes, run_id, candidate.data)
+    task = evaluation["task"]
+    source, model_id = log_model(client, candidate.trained, training, task, run_id, candidate.data)
     tags = {
         WEIGHTS_TAG: training[WEIGHTS_TAG],
         FILE_TAG: training[FILE_TAG],
         DATA_TAG: evaluation["data_version"],
-        TASK_TAG: content_key(evaluation["task"]),
+        TASK_TAG: content_key(task),
         **{f"test_{name}": repr(metrics[name]) for name in ("accuracy", "accuracy_lower", "accuracy_upper")},
         GATE_TAG: gate["verdict"],
         COMPARISON_TAG: json.dumps(gate["comparison"]),

@@ -71,8 +71,8 @@ class TrainParams(Section):
     proxy: int | None = Field(
         ge=0,
         le=16,
-        description="draw so many times the batch, train on the images that are hardest for a small network; "
-        "0: off; for resnets",
+        description="N: draw N batches, train on the one of N that is hardest for a small network; 0: off; "
+        "for resnets",
         examples=[2],
     )
     flip_average: bool | None = Field(

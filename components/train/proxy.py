@@ -20,7 +20,7 @@ class HardestImages(keras.Model):  # type: ignore[misc]
     Args:
         network: From images to logits. It is all that predictions are made by.
         proxy: The same, smaller.
-        draws: One of so many images is picked.
+        draws: Of this many images, one is picked.
     """
 
     def __init__(self, network: keras.Model, proxy: keras.Model, draws: int) -> None:

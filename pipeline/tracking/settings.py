@@ -31,5 +31,5 @@ def configure_mlflow() -> None:
         os.environ.setdefault(name, value)
     for name in IGNORED:
         os.environ.pop(name, None)
-    for name in ("mlflow.store.db.utils", "mlflow.store.model_registry.abstract_store"):
+    for name in ("mlflow.pyfunc", "mlflow.store.db.utils", "mlflow.store.model_registry.abstract_store"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -36,6 +36,8 @@ def test_a_trial_prints_its_row():
     ("arguments", "code", "message"),
     [
         (["model=cnn-32", "--widths", "8,8,8"], 2, "for the resnet models"),
+        (["--widths", "8,x,8"], 2, "write three whole numbers"),
+        (["--widths", "8,8"], 2, "write three whole numbers"),
         (["train.epoch=2"], 3, "did you mean train.epochs?"),
     ],
 )

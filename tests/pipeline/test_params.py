@@ -30,7 +30,7 @@ def test_the_projects_own_parameters_are_accepted():
         ("train", "learning_rate", float("nan"), ["train.learning_rate", "finite"]),
         ("train", "learning_rate", -0.1, ["train.learning_rate", "> 0"]),
         ("train", "precision", "half", ["train.precision", "auto | float32 | bfloat16"]),
-        ("train", "validation_images", 2000, ["train.validation_images", "leave a batch"]),
+        ("train", "validation_images", 2000, ["train.validation_images", "leave the images"]),
         ("model", "name", "resnett-s", ["model.name", "did you mean resnet-s?"]),
         ("model", "name", "house", ["model.name", "this model is called resnet-s now"]),
         ("model", "name", "quick", ["model.name", "this model is called resnet-xs now"]),
@@ -71,7 +71,7 @@ def test_a_model_whose_own_batch_is_larger_than_the_data_is_refused():
     settings = subset_settings()
     settings["train"] |= {"batch_size": None, "validation_images": 1500}
 
-    with pytest.raises(ParameterError, match=r"leave a batch \(512\)"):
+    with pytest.raises(ParameterError, match=r"leave the images of a step \(512\)"):
         params.parse(settings, "params.yaml")
 
 
@@ -100,7 +100,7 @@ def test_a_proxy_that_would_pick_all_images_is_refused():
     settings["model"]["name"] = "resnet-s"
     settings["train"] |= {"learning_rate": None, "proxy": 1}
 
-    with pytest.raises(ParameterError, match="picks 1 of 1 images"):
+    with pytest.raises(ParameterError, match="write 0 for none, or 2"):
         params.parse(settings, "params.yaml")
 
 

@@ -44,12 +44,12 @@ def add_model(registry: Registry, data: Path, seed: int) -> ModelVersion:
         experiment.experiment_id if experiment else client.create_experiment("small")
     ).info.run_id
     client.log_param(run_id, "data.classes", json.dumps(CLASSES))
+    task = {"image_size": [28, 28], "classes": CLASSES}
     with TemporaryDirectory() as folder:
         file = Path(folder) / "model.keras"
         save_model(network, file)
         tags = {WEIGHTS_TAG: weights_digest(network), FILE_TAG: file_digest(file, "sha256")}
-        source, model_id = log_model(client, file.parent, tags, len(CLASSES), run_id, data)
-    task = {"image_size": [28, 28], "classes": CLASSES}
+        source, model_id = log_model(client, file.parent, tags, task, run_id, data)
     more = {TASK_TAG: content_key(task), GATE_TAG: "passed", "test_accuracy": "0.1"}
     return registry.create_version(source, run_id, model_id, tags | more)
 

@@ -21,6 +21,19 @@ def test_the_same_images_give_the_same_bytes():
         assert picture.width < picture.height  # 2 columns, 3 rows
 
 
+def test_each_image_is_upright_in_its_cell():
+    images = np.zeros((3, 4, 4), np.uint8)
+    images[1, :2] = 255  # the upper half, in black
+
+    with Image.open(io.BytesIO(image_grid(images, ["", "", ""], columns=2))) as picture:
+        shown = np.asarray(picture.convert("L"))
+
+    assert shown.shape == (200, 200)
+    assert (shown[10:45, 110:190] == 0).all()
+    assert (shown[55:, :] == 255).all()
+    assert (shown[:, :100] == 255).all()
+
+
 def test_a_class_sheet_has_a_row_for_a_class_without_images():
     sheets = [
         class_sheet(IMAGES, np.array([0, 0, 1, 1, 0]), classes) for classes in (["a", "b"], ["a", "b", "c"])

@@ -22,6 +22,8 @@ def test_whoever_loads_the_model_needs_no_code_of_this_project(
         "assert not {'components', 'pipeline'} & sys.modules.keys()\n"
         "try: model.predict(images.astype('float32')); sys.exit('floats were accepted')\n"
         "except mlflow.exceptions.MlflowException: pass\n"
+        "keras = mlflow.keras.load_model('models:/fashion-mnist@champion')\n"
+        "np.testing.assert_allclose(keras.predict(images[:2], verbose=0), p[:2], rtol=1e-4)\n"
         "info = mlflow.models.get_model_info('models:/fashion-mnist@champion')\n"
         "example = mlflow.models.Model.load('models:/fashion-mnist@champion').load_input_example()\n"
         "print(json.dumps([p.shape, str(p.dtype), p.argmax(axis=1).tolist(), str(info.signature.inputs),"
@@ -43,3 +45,28 @@ def test_whoever_loads_the_model_needs_no_code_of_this_project(
     assert "(-1, 28, 28)" in inputs
     assert "(-1, 10)" in outputs
     assert np.mean(predicted == labels) == served.json("outputs/evaluate/metrics.json")["accuracy"]
+
+
+def test_registration_does_not_wait_for_tensorflow_and_says_what_it_did_alone(project: Project):
+    script = (
+        "import sys; from pipeline.cli.main import main\n"
+        "sys.argv = ['fashion', 'step', 'register']; main()\n"
+        "assert not {'keras', 'tensorflow'} & sys.modules.keys()"
+    )
+    project.fashion("step", "gate")
+
+    result = project.run(sys.executable, "-c", script)
+
+    assert result.stdout == "fashion-mnist version 1 is champion: passed; there is no other champion\n"
+    assert not result.stderr
+
+
+def test_a_model_that_is_not_what_training_wrote_is_not_logged(project: Project):
+    project.fashion("step", "gate")
+    with (project.root / "outputs/train/model.keras").open("ab") as file:
+        file.write(b"more")
+
+    result = project.fashion("step", "register", code=1)
+
+    assert "model.keras has the SHA-256" in result.stderr
+    assert not list(project.root.glob("mlruns/artifacts/models/*"))
