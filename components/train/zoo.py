@@ -51,7 +51,7 @@ _S = Settings(
     flip_average=True,
     precision="auto",
 )
-_XS = replace(_S, epochs=4, label_smoothing=0.0, shift=0, proxy=3)
+_XS = replace(_S, epochs=4, shift=0, proxy=3)
 _M = replace(_S, epochs=35, erase=0.5)
 _GPU = replace(
     _S,
