@@ -1,9 +1,9 @@
 """Trains with changed parameters and prints a row for `docs/recipe.md`: figures on held-out images.
 
-The loss is that of the probabilities at the best temperature, so that label smoothing and the factor of the
-logits do not change it; lower is better. `flip` is the mean over image and mirror image, `shifts` that over
-both and their shifts by a pixel along the diagonal, the image itself with weight 1/2. The test images are not
-read.
+The loss is that of the probabilities at the best temperature, so that the factor of the logits does not
+change it; lower is better. With less label smoothing it is lower by itself: there, compare the accuracy.
+`flip` is the mean over image and mirror image, `shifts` that over both and their shifts by a pixel along the
+diagonal, the image itself with weight 1/2. The test images are not read.
 
 NAME is a parameter of params.yaml: model=resnet-xs epochs=4 train.erase=0.5.
 """

@@ -71,8 +71,8 @@ class TrainParams(Section):
     proxy: int | None = Field(
         ge=0,
         le=16,
-        description="N: draw N batches, train on the one of N that is hardest for a small network; 0: off; "
-        "for resnets",
+        description="draw so many times the batch, train on the part that is hardest for a small network: "
+        "2 the harder half, 3 the hardest third, 0 off; for resnets",
         examples=[2],
     )
     flip_average: bool | None = Field(

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from components.common.errors import ParameterError
+from components.train.zoo import MODELS
 from pipeline.kubeflow.definition.arguments import pipeline_arguments
 from pipeline.kubeflow.runtime.step_parameters import candidate_parameters, params_from_json, step_parameters
 from pipeline.params import Params, load
@@ -64,7 +65,7 @@ def test_a_candidate_changes_its_training_alone(params: Params):
         ["train.validation_images=60"],
         [""],
         ["model=resnet-xs train.epochs=1", "train.epochs=1 model=resnet-xs"],
-        ["model=resnet-xs", "model.name=resnet-xs train.epochs=3"],  # 3 epochs are the model's own setting
+        ["model=resnet-xs", f"model.name=resnet-xs train.epochs={MODELS['resnet-xs'].settings.epochs}"],
         ["model=resnet-xs model.name=resnet-s"],
     ],
 )
