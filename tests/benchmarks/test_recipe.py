@@ -22,7 +22,8 @@ def trial(*arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.slow
 def test_a_trial_prints_its_row():
     arguments = (
-        "model=resnet-xs epochs=1 train.validation_images=55000 train.erase=0.5 --widths 16,16,16 --strides 4"
+        "model=resnet-xs epochs=2 train.proxy=0 train.validation_images=50000 train.erase=0.5 "
+        "--widths 16,16,16 --strides 4"
     )
     result = trial(*arguments.split())
 
