@@ -50,10 +50,10 @@ def three_widths(context: click.Context, option: click.Parameter, value: str | N
     """Three whole numbers, separated by commas."""
     if value is None:
         return None
-    widths = tuple(int(each) for each in value.split(",") if each.isdecimal() and int(each))
-    if len(widths) != 3 or value.count(",") != 2:
+    widths = value.split(",")
+    if len(widths) != 3 or not all(width.isdecimal() and int(width) for width in widths):
         raise click.BadParameter("write three whole numbers, as in 32,64,96", context, option)
-    return widths
+    return tuple(map(int, widths))
 
 
 @click.command(help=__doc__)
