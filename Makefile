@@ -54,7 +54,7 @@ serve: setup ## the champion as a REST API; other options: make serve ARGS="--po
 bench: setup ## time and memory of the steps, of DVC with nothing to do, and of the command line
 	@python -m benchmarks.steps
 
-leaderboard: setup ## six models in turn, into docs/leaderboard.md; a quick look: make leaderboard ARGS="--epochs-scale 0.1"
+leaderboard: setup ## seven models in turn, into docs/leaderboard.md; a quick look: make leaderboard ARGS="--epochs-scale 0.1"
 	@fashion data
 	@python -m benchmarks.leaderboard $(ARGS)
 

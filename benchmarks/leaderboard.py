@@ -144,7 +144,8 @@ Every model went through the pipeline's steps (validate, train, evaluate, gate) 
 (`fashion zoo show NAME`), with seed {seed}, one after the other.{scaled} `train s` and
 `images/s` are of training alone, `peak MB` is of the training process, `ms/image` the median latency of
 one image in the saved model. Differences below half a point of test accuracy are a tie. The machine's speed
-drifts by 20 to 30 %.
+drifts by 20 to 30 %. Of the images/s of `resnet-s`, half are trained on, of those of `resnet-xs` a third: the
+setting `proxy` in [models.md](models.md#settings).
 
 {table(results)}
 

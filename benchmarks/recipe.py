@@ -5,7 +5,8 @@ change it; lower is better. With less label smoothing it is lower by itself: the
 `flip` is the mean over image and mirror image, `shifts` that over both and their shifts by a pixel along the
 diagonal, the image itself with weight 1/2. The test images are not read.
 
-NAME is a parameter of params.yaml: model=resnet-xs epochs=4 train.erase=0.5.
+NAME is a parameter of params.yaml, or an argument of the pipeline, as in `fashion submit --param`:
+model=resnet-xs epochs=4 train.erase=0.5. There, epochs=0 is the model's own number.
 """
 
 import subprocess
